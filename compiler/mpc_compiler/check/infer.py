@@ -1,0 +1,269 @@
+"""Schema and row bound of every relation; refuses what does not type-check."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+
+import msgspec
+
+from mpc_compiler.check.models import MODELS
+from mpc_compiler.check.scalars import SCALARS, literal_type
+from mpc_compiler.errors import SchemaError, UnsupportedError
+from mpc_compiler.ir import (
+    AGGREGATES,
+    Agg,
+    Aggregate,
+    Apply,
+    Call,
+    Column,
+    DType,
+    Expr,
+    Field,
+    Filter,
+    Fit,
+    Join,
+    Limit,
+    Literal,
+    Local,
+    Metric,
+    Project,
+    Rel,
+    Scan,
+    Schema,
+    Shared,
+    Sort,
+    walk,
+)
+
+__all__ = ["expr_field", "expr_type", "owners_of", "require", "rows_of", "schema_of"]
+
+
+def require(schema: Schema, name: str, *, node: object = None) -> Field:
+    """The field ``name``, or a SchemaError that suggests the nearest one."""
+    field = schema.field(name)
+    if field is None:
+        near = difflib.get_close_matches(name, schema.names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"columns: {', '.join(schema.names)}"
+        raise SchemaError(f"no column {name!r}", code="MPC-0102", hint=hint, node=node)
+    return field
+
+
+@functools.lru_cache(maxsize=65536)
+def expr_field(expr: Expr, schema: Schema) -> Field:
+    """Type and owners of an expression over a relation of that schema."""
+    if isinstance(expr, Column):
+        return require(schema, expr.name, node=expr)
+    if isinstance(expr, Literal):
+        return Field("", literal_type(expr.value))
+    args = [expr_field(arg, schema) for arg in expr.args]
+    owners = tuple(sorted({owner for arg in args for owner in arg.owners}))
+    try:
+        op = SCALARS[expr.op]
+    except KeyError:
+        raise UnsupportedError(f"unknown operation {expr.op!r}", code="MPC-0301") from None
+    try:
+        dtype = op.rule(expr.op, [arg.dtype for arg in args], expr.args)
+    except SchemaError as error:
+        error.node = error.node or expr
+        raise
+    if not op.secret and len(owners) > 1:
+        raise UnsupportedError(
+            f"{expr.op!r} over columns of {' and '.join(owners)} cannot be computed on secrets",
+            code="MPC-0303",
+            hint="apply it to columns of one owner; that owner computes it locally",
+            node=expr,
+        )
+    return Field("", dtype, owners)
+
+
+def expr_type(expr: Expr, schema: Schema) -> DType:
+    """The type of an expression over a relation of that schema."""
+    return expr_field(expr, schema).dtype
+
+
+@functools.lru_cache(maxsize=16384)
+def schema_of(rel: Rel) -> Schema:
+    """The columns of ``rel``.
+
+    Examples
+    --------
+    >>> from mpc_compiler.ir import Item, call, column, literal, make
+    >>> loans = make(Scan("a.loans", "a", (Field("x", DType("int", lo=0, hi=9), ("a",)),), 5))
+    >>> schema_of(make(Project(loans, (Item("y", call("mul", column("x"), literal(2))),))))
+    (y: int[0..18] of a,)
+    """
+    if isinstance(rel, Scan | Shared):
+        return Schema(rel.fields)
+    if isinstance(rel, Project):
+        return _project(rel)
+    if isinstance(rel, Filter):
+        return _filter(rel)
+    if isinstance(rel, Join):
+        return _join(rel)
+    if isinstance(rel, Aggregate):
+        return _aggregate(rel)
+    if isinstance(rel, Sort):
+        for by in rel.by:
+            require(schema_of(rel.input), by.column, node=rel)
+        return schema_of(rel.input)
+    if isinstance(rel, Limit):
+        if rel.count < 0:
+            raise SchemaError("head() needs a count of at least 0", code="MPC-0105", node=rel)
+        return schema_of(rel.input)
+    if isinstance(rel, Local):
+        return schema_of(rel.input)
+    return _model(rel)
+
+
+def _unique(names: tuple[str, ...], node: Rel) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise SchemaError(f"column {twice[0]!r} appears twice", code="MPC-0106", hint="rename one", node=node)
+
+
+def _project(rel: Project) -> Schema:
+    below = schema_of(rel.input)
+    _unique(tuple(item.name for item in rel.items), rel)
+    fields = []
+    for item in rel.items:
+        inner = expr_field(item.expr, below)
+        fields.append(Field(item.name, inner.dtype, inner.owners))
+    return Schema(fields)
+
+
+def _filter(rel: Filter) -> Schema:
+    below = schema_of(rel.input)
+    field = expr_field(rel.predicate, below)
+    if field.dtype.kind != "bool":
+        raise SchemaError(
+            f"a filter needs a boolean, not {field.dtype.kind}", code="MPC-0103", hint="compare with something", node=rel
+        )
+    present = _present(rel.predicate)
+    return Schema(
+        Field(f.name, msgspec.structs.replace(f.dtype, nullable=False), f.owners) if f.name in present else f for f in below
+    )
+
+
+def _present(predicate: Expr) -> frozenset[str]:
+    """Columns that cannot be missing where the predicate holds."""
+    if isinstance(predicate, Call) and predicate.op == "and":
+        return frozenset().union(*(_present(arg) for arg in predicate.args))
+    if isinstance(predicate, Call) and predicate.op == "notna" and isinstance(predicate.args[0], Column):
+        return frozenset((predicate.args[0].name,))
+    return frozenset()
+
+
+def _join(rel: Join) -> Schema:
+    left, right = schema_of(rel.left), schema_of(rel.right)
+    _unique(left.names + right.names, rel)
+    if len(rel.left_on) != len(rel.right_on) or not rel.left_on:
+        raise SchemaError("a merge needs as many left as right keys, and at least one", code="MPC-0107", node=rel)
+    for a, b in zip(rel.left_on, rel.right_on, strict=True):
+        x, y = require(left, a, node=rel), require(right, b, node=rel)
+        if x.dtype.kind != y.dtype.kind:
+            raise SchemaError(
+                f"merge keys {a!r} ({x.dtype.kind}) and {b!r} ({y.dtype.kind}) differ in type",
+                code="MPC-0103",
+                hint="cast one side",
+                node=rel,
+            )
+        if x.dtype.kind == "float":
+            raise SchemaError(f"merge key {a!r} is a float", code="MPC-0103", hint="use integers or text", node=rel)
+    return Schema(left + right)
+
+
+def _aggregate(rel: Aggregate) -> Schema:
+    below = schema_of(rel.input)
+    _unique((*rel.keys, *(agg.name for agg in rel.aggs)), rel)
+    everyone = owners_of(rel.input)
+    fields = []
+    for name in rel.keys:
+        key = require(below, name, node=rel)
+        if key.dtype.kind == "float":
+            raise SchemaError(f"cannot group by the float {name!r}", code="MPC-0103", hint="bin it first", node=rel)
+        fields.append(Field(name, DType(key.dtype.kind, False, key.dtype.lo, key.dtype.hi, key.dtype.domain), everyone))
+    rows = rows_of(rel.input)
+    fields += [Field(agg.name, _agg_type(agg, below, rows, bool(rel.keys), rel), everyone) for agg in rel.aggs]
+    return Schema(fields)
+
+
+def _agg_type(agg: Agg, below: Schema, rows: int, grouped: bool, node: Rel) -> DType:
+    if agg.function not in AGGREGATES:
+        near = difflib.get_close_matches(agg.function, AGGREGATES, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"supported: {', '.join(AGGREGATES)}"
+        raise UnsupportedError(f"aggregate {agg.function!r} is not supported", code="MPC-0304", hint=hint, node=node)
+    if agg.function == "size":
+        return DType("int", lo=0, hi=rows)
+    dtype = require(below, agg.column or "", node=node).dtype
+    if agg.function == "count":
+        return DType("int", lo=0, hi=rows)
+    nullable = dtype.nullable or not grouped
+    if agg.function in ("min", "max"):
+        if dtype.kind == "string":
+            raise UnsupportedError(f"{agg.function} of text column {agg.column!r}", code="MPC-0304", node=node)
+        return DType(dtype.kind, nullable, dtype.lo, dtype.hi)
+    if not dtype.numeric:
+        raise SchemaError(f"cannot take the {agg.function} of {dtype.kind} {agg.column!r}", code="MPC-0103", node=node)
+    known = dtype.kind == "bool" or dtype.lo is not None
+    lo, hi = dtype.bounds if known else (None, None)
+    if agg.function == "mean":
+        return DType("float", nullable, None if lo is None else float(lo), None if hi is None else float(hi))
+    kind = "float" if dtype.kind == "float" else "int"
+    if lo is None or hi is None:
+        return DType("float" if kind == "float" else "int")
+    return DType("float" if kind == "float" else "int", lo=min(lo, 0) * rows, hi=max(hi, 0) * rows)
+
+
+def _model(rel: Fit | Apply | Metric) -> Schema:
+    everyone = owners_of(rel)
+    below = schema_of(rel.input)
+    if isinstance(rel, Metric):
+        return Schema(Field(f.name, f.dtype, everyone) for f in MODELS["metric"].model(rel, below))
+    if rel.kind not in MODELS:
+        raise UnsupportedError(f"unknown estimator {rel.kind!r}", code="MPC-0301", node=rel)
+    if isinstance(rel, Fit):
+        return Schema(Field(f.name, f.dtype, everyone) for f in MODELS[rel.kind].model(rel, below))
+    made = {f.name: Field(f.name, f.dtype, everyone) for f in MODELS[rel.kind].apply(rel, below)}
+    kept = [made.pop(f.name, f) for f in below]
+    return Schema([*kept, *made.values()])
+
+
+@functools.lru_cache(maxsize=16384)
+def owners_of(rel: Rel) -> tuple[str, ...]:
+    """Everyone whose rows the relation depends on, predicates included."""
+    scans = {node.owner for node in walk(rel) if isinstance(node, Scan)}
+    shared = {owner for node in walk(rel) if isinstance(node, Shared) for f in node.fields for owner in f.owners}
+    return tuple(sorted(scans | shared))
+
+
+@functools.lru_cache(maxsize=16384)
+def rows_of(rel: Rel) -> int:
+    """A public upper bound of the number of rows."""
+    if isinstance(rel, Scan | Shared):
+        return rel.rows
+    if isinstance(rel, Join):
+        sides = rows_of(rel.left), rows_of(rel.right)
+        return min(sides) if len(owners_of(rel)) > 1 else max(sides)
+    if isinstance(rel, Limit):
+        return min(rows_of(rel.input), rel.count)
+    if isinstance(rel, Aggregate):
+        return _groups_of(rel)
+    if isinstance(rel, Fit):
+        return MODELS[rel.kind].rows(rel)
+    if isinstance(rel, Metric):
+        return 1
+    return rows_of(rel.input)
+
+
+def _groups_of(rel: Aggregate) -> int:
+    if not rel.keys:
+        return 1
+    size, below = 1, schema_of(rel.input)
+    for name in rel.keys:
+        dtype = require(below, name, node=rel).dtype
+        if dtype.kind != "bool" and dtype.domain is None and dtype.lo is None:
+            return rows_of(rel.input)
+        lo, hi = dtype.bounds
+        size *= int(hi - lo) + 1
+    return min(size, rows_of(rel.input)) if size else 0

@@ -1,0 +1,121 @@
+"""What a fitted model, its application and a metric look like as relations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from mpc_compiler.errors import SchemaError, UnsupportedError
+from mpc_compiler.ir import Apply, DType, Field, Fit, Metric, Schema
+
+__all__ = ["METRICS", "MODELS", "Estimator"]
+
+METRICS = ("roc_auc", "ks")
+"""Metrics of a score against a 0/1 label."""
+_WIDE = 1048576.0
+
+
+class Estimator(msgspec.Struct, frozen=True):
+    """The relational shape of an estimator.
+
+    Attributes
+    ----------
+    model : callable
+        (Fit or Metric, input schema) -> columns of the model relation; raises SchemaError.
+    apply : callable
+        (Apply, input schema) -> columns that applying it makes.
+    rows : callable
+        Fit -> number of rows of the model relation.
+    """
+
+    model: Callable[[Fit | Metric, Schema], Sequence[Field]]
+    apply: Callable[[Apply, Schema], Sequence[Field]]
+    rows: Callable[[Fit], int]
+
+
+def _features(node: Fit | Apply, below: Schema) -> None:
+    if not node.features:
+        raise SchemaError("a model needs at least one feature", code="MPC-0110", node=node)
+    for name in node.features:
+        field = below.field(name)
+        if field is None:
+            raise SchemaError(f"no feature column {name!r}", code="MPC-0102", node=node)
+        if not field.dtype.numeric:
+            raise SchemaError(
+                f"feature {name!r} is {field.dtype.kind}, not a number",
+                code="MPC-0111",
+                hint="one-hot it: df.assign(is_x=lambda t: (t.c == 'x').astype(int))",
+                node=node,
+            )
+        if field.dtype.nullable:
+            raise SchemaError(
+                f"feature {name!r} has missing values", code="MPC-0112", hint="fillna(...) or filter with notna()", node=node
+            )
+        _ = field.dtype.bounds
+
+
+def _binary(name: str, below: Schema, node: Fit | Metric) -> None:
+    field = below.field(name)
+    if field is None:
+        raise SchemaError(f"no target column {name!r}", code="MPC-0102", node=node)
+    if field.dtype.nullable:
+        raise SchemaError(f"target {name!r} has missing values", code="MPC-0112", hint="filter with notna()", node=node)
+    if not field.dtype.numeric or field.dtype.bounds[0] < 0 or field.dtype.bounds[1] > 1:
+        raise SchemaError(f"target {name!r} must be 0 or 1", code="MPC-0113", hint="(df.c == 'bad').astype(int)", node=node)
+
+
+def _logistic_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+    if not isinstance(node, Fit) or node.target is None:
+        raise SchemaError("a logistic regression needs a target", code="MPC-0113", node=node)
+    _features(node, below)
+    _binary(node.target, below, node)
+    wide = DType("float", lo=-_WIDE, hi=_WIDE)
+    columns = {"coef": wide, "bse": wide, "loglik": wide, "loglik_null": wide, "nobs": DType("int", lo=0, hi=1 << 40)}
+    return [*(Field(name, dtype) for name, dtype in columns.items()), Field("converged", DType("bool"))]
+
+
+def _probability(node: Apply, below: Schema) -> Sequence[Field]:
+    _features(node, below)
+    if node.method != "predict_proba":
+        raise UnsupportedError(f"logistic regression has no {node.method!r}", code="MPC-0301", node=node)
+    return [Field(node.outputs[0], DType("float", lo=0.0, hi=1.0))]
+
+
+def _scaler_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+    if not isinstance(node, Fit):
+        raise SchemaError("not a scaler", code="MPC-0301", node=node)
+    _features(node, below)
+    wide = DType("float", lo=-_WIDE, hi=_WIDE)
+    return [Field("mean", wide), Field("scale", wide), Field("inverse", wide)]
+
+
+def _scaled(node: Apply, below: Schema) -> Sequence[Field]:
+    """A standardised value lies within sqrt(n) of 0 (Samuelson's inequality); rounded up with head room."""
+    _features(node, below)
+    return [Field(name, DType("float", lo=-1024.0, hi=1024.0)) for name in node.outputs]
+
+
+def _metric(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+    if not isinstance(node, Metric):
+        raise SchemaError("not a metric", code="MPC-0301", node=node)
+    for name in node.metrics:
+        if name not in METRICS:
+            raise UnsupportedError(f"unknown metric {name!r}", code="MPC-0301", hint=", ".join(METRICS), node=node)
+    _binary(node.label, below, node)
+    score = below.field(node.score)
+    if score is None or not score.dtype.numeric or score.dtype.nullable:
+        raise SchemaError(f"score {node.score!r} must be a number without missing values", code="MPC-0111", node=node)
+    return [Field(name, DType("float", lo=0.0, hi=1.0)) for name in node.metrics]
+
+
+def _nothing(node: Apply, below: Schema) -> Sequence[Field]:
+    raise UnsupportedError("a metric cannot be applied", code="MPC-0301", node=node)
+
+
+MODELS: dict[str, Estimator] = {
+    "logistic_regression": Estimator(_logistic_model, _probability, lambda node: len(node.features) + 1),
+    "standard_scaler": Estimator(_scaler_model, _scaled, lambda node: len(node.features)),
+    "metric": Estimator(_metric, _nothing, lambda node: 1),
+}
+"""Every estimator by name."""

@@ -1,0 +1,148 @@
+"""Refuses what could leave the ring, or cannot be computed on shares, before anything runs."""
+
+from __future__ import annotations
+
+from mpc_compiler.check.infer import expr_type, rows_of, schema_of
+from mpc_compiler.check.scalars import SCALARS
+from mpc_compiler.errors import RangeError, UnsupportedError
+from mpc_compiler.ir import (
+    MAX_FLOAT,
+    MAX_INT,
+    MAX_PRODUCT,
+    Aggregate,
+    Call,
+    DType,
+    Expr,
+    Filter,
+    Literal,
+    Project,
+    Rel,
+    Schema,
+    Shared,
+    walk,
+)
+
+__all__ = ["check_secret"]
+
+_DIVISOR = 1 << 20
+
+
+def check_secret(rel: Rel) -> None:
+    """Check every node of a computation on shares.
+
+    Raises
+    ------
+    RangeError
+        When a value or an intermediate could leave the ring Z/2^64 at 18 fraction bits.
+    UnsupportedError
+        When an expression cannot be computed on shares.
+    """
+    for node in walk(rel):
+        if isinstance(node, Shared):
+            for field in node.fields:
+                _fits(field.dtype, field.name, node)
+        elif isinstance(node, Project):
+            for item in node.items:
+                _expression(item.expr, schema_of(node.input))
+        elif isinstance(node, Filter):
+            _expression(node.predicate, schema_of(node.input))
+        elif isinstance(node, Aggregate):
+            _aggregate(node)
+
+
+def _fits(dtype: DType, name: str, node: object) -> None:
+    if dtype.kind == "string" and dtype.domain is None:
+        raise UnsupportedError(
+            f"text column {name!r} has no public dictionary, so it cannot be shared",
+            code="MPC-0305",
+            hint="drop it, compare it with a constant at its owner, or use it as a merge key only",
+            node=node,
+        )
+    lo, hi = dtype.bounds
+    limit = MAX_FLOAT if dtype.kind == "float" else MAX_INT
+    if max(abs(lo), abs(hi)) >= limit:
+        raise RangeError(
+            f"{name!r} may reach {max(abs(lo), abs(hi)):g}, beyond the {limit:g} that {dtype.kind} shares hold",
+            code="MPC-0202",
+            hint="declare a tighter range, scale the column (thousands instead of units), or use integer cents",
+            node=node,
+        )
+
+
+def _expression(expr: Expr, schema: Schema) -> None:
+    if not isinstance(expr, Call):
+        return
+    for arg in expr.args:
+        _expression(arg, schema)
+    if not SCALARS[expr.op].secret:
+        raise UnsupportedError(
+            f"{expr.op!r} cannot be computed on secrets",
+            code="MPC-0303",
+            hint="apply it to columns of one owner before merging; that owner computes it locally",
+            node=expr,
+        )
+    types = [expr_type(arg, schema) for arg in expr.args]
+    result = expr_type(expr, schema)
+    if expr.op == "div":
+        _division(expr, types)
+    if expr.op == "mul" and result.kind == "float" and not any(isinstance(arg, Literal) for arg in expr.args):
+        _product(expr, types)
+    if expr.op in ("eq", "ne", "lt", "le", "gt", "ge"):
+        _texts(expr, types)
+    if result.kind != "bool":
+        _fits(result, repr(expr), expr)
+
+
+def _division(expr: Call, types: list[DType]) -> None:
+    den = expr.args[1]
+    if isinstance(den, Literal):
+        return
+    lo, hi = types[1].bounds
+    if types[1].kind == "float" or lo < 1 or hi > _DIVISOR:
+        raise UnsupportedError(
+            f"cannot divide by the secret {den!r} with range [{lo:g}, {hi:g}]",
+            code="MPC-0306",
+            hint=f"divide at the owner, by a constant, or by whole numbers declared between 1 and {_DIVISOR}",
+            node=expr,
+        )
+
+
+def _product(expr: Call, types: list[DType]) -> None:
+    largest = 1.0
+    for dtype in types:
+        lo, hi = dtype.bounds
+        largest *= max(abs(lo), abs(hi))
+    if largest >= MAX_PRODUCT:
+        raise RangeError(
+            f"the product {expr!r} may reach {largest:g}; fixed point holds products below {MAX_PRODUCT:g}",
+            code="MPC-0203",
+            hint="scale a column down (for example to thousands), declare a tighter range, or use whole numbers",
+            node=expr,
+        )
+
+
+def _texts(expr: Call, types: list[DType]) -> None:
+    if all(t.kind == "string" for t in types) and not any(isinstance(arg, Literal) for arg in expr.args):
+        if types[0].domain != types[1].domain:
+            raise UnsupportedError(
+                f"{expr!r} compares texts of different dictionaries", code="MPC-0305", hint="map both to codes first", node=expr
+            )
+
+
+def _aggregate(node: Aggregate) -> None:
+    below, rows = schema_of(node.input), rows_of(node.input)
+    for agg in node.aggs:
+        if agg.function not in ("sum", "mean") or agg.column is None:
+            continue
+        dtype = below.field(agg.column)
+        assert dtype is not None
+        lo, hi = dtype.dtype.bounds
+        total = max(abs(lo), abs(hi)) * max(rows, 1)
+        limit = MAX_FLOAT if dtype.dtype.kind == "float" or agg.function == "mean" else MAX_INT
+        if total >= limit:
+            raise RangeError(
+                f"the {agg.function} of {agg.column!r} over {rows} rows may reach {total:g}, beyond {limit:g}",
+                code="MPC-0202",
+                hint="declare a tighter range for the column, or scale it down",
+                node=node,
+            )

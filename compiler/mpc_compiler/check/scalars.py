@@ -1,0 +1,341 @@
+"""The closed list of scalar operations: how each is written, typed and bounded.
+
+An operation has one entry here, one in ``lower/sql.py`` (the owner's DuckDB) and, where it can be
+computed on secrets, one in ``ops/scalar.py``.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from mpc_compiler.errors import SchemaError, UnsupportedError
+from mpc_compiler.ir import DType, Expr, Literal
+from mpc_compiler.ir.types import Kind, Number
+
+__all__ = ["SCALARS", "ScalarOp", "days_of", "literal_type", "microseconds_of"]
+
+Rule = Callable[[str, Sequence[DType], Sequence[Expr]], DType]
+
+
+class ScalarOp(msgspec.Struct, frozen=True):
+    """A scalar operation.
+
+    Attributes
+    ----------
+    symbol : str
+        How it prints; empty: as a function.
+    rule : callable
+        (name, argument types, argument expressions) -> result type; raises SchemaError.
+    secret : bool
+        Whether it can be computed on shares; if not, only by the owner of all its inputs.
+    """
+
+    symbol: str
+    rule: Rule
+    secret: bool = True
+
+
+def literal_type(value: bool | int | float | str | None) -> DType:
+    """The type of a constant.
+
+    Examples
+    --------
+    >>> literal_type(3), literal_type("x")
+    (int[3..3], string{1})
+    """
+    if isinstance(value, bool):
+        return DType("bool")
+    if isinstance(value, int):
+        return DType("int", lo=value, hi=value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise SchemaError("a constant must be finite", code="MPC-0105", hint="use isna() to find missing values")
+        return DType("float", lo=value, hi=value)
+    if isinstance(value, str):
+        return DType("string", domain=(value,))
+    return DType("float", nullable=True, lo=0.0, hi=0.0)
+
+
+def days_of(text: str) -> int:
+    """Days since 1970-01-01 of an ISO date.
+
+    Examples
+    --------
+    >>> days_of("1970-01-31")
+    30
+    """
+    try:
+        return (datetime.date.fromisoformat(text[:10]) - datetime.date(1970, 1, 1)).days
+    except ValueError as error:
+        raise SchemaError(f"{text!r} is not an ISO date", code="MPC-0104", hint="write it as '2026-01-31'") from error
+
+
+def microseconds_of(text: str) -> int:
+    """Microseconds since 1970-01-01 of an ISO timestamp without time zone.
+
+    Examples
+    --------
+    >>> microseconds_of("1970-01-01T00:00:01")
+    1000000
+    """
+    try:
+        gap = datetime.datetime.fromisoformat(text).replace(tzinfo=None) - datetime.datetime(1970, 1, 1)
+    except ValueError as error:
+        raise SchemaError(f"{text!r} is not an ISO timestamp", code="MPC-0104") from error
+    return gap // datetime.timedelta(microseconds=1)
+
+
+def _nullable(types: Sequence[DType]) -> bool:
+    return any(t.nullable for t in types)
+
+
+def _range(t: DType) -> tuple[Number, Number] | None:
+    if t.kind == "bool":
+        return 0, 1
+    return None if t.lo is None or t.hi is None else (t.lo, t.hi)
+
+
+def _numbers(name: str, types: Sequence[DType]) -> Kind:
+    for t in types:
+        if not t.numeric:
+            raise SchemaError(
+                f"cannot compute {name!r} on a {t.kind} value", code="MPC-0103", hint="use numeric columns, or astype(int)"
+            )
+    if all(t.kind == "bool" for t in types) and name in ("add", "sub"):
+        raise SchemaError(f"{name!r} of two booleans is ambiguous", code="MPC-0103", hint="use |, &, or astype(int) first")
+    return "float" if any(t.kind == "float" for t in types) else "int"
+
+
+def _made(kind: Kind, nullable: bool, bounds: tuple[Number, Number] | None) -> DType:
+    if bounds is None or not all(math.isfinite(b) for b in bounds):
+        return DType(kind, nullable)
+    lo, hi = bounds
+    return DType(kind, nullable, float(lo), float(hi)) if kind == "float" else DType(kind, nullable, int(lo), int(hi))
+
+
+def _arithmetic(combine: Callable[[Number, Number], Number]) -> Rule:
+    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+        kind = _numbers(name, types)
+        a, b = _range(types[0]), _range(types[1])
+        corners = None if a is None or b is None else [combine(x, y) for x in a for y in b]
+        return _made(kind, _nullable(types), None if corners is None else (min(corners), max(corners)))
+
+    return rule
+
+
+def _divide(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    _numbers("div", types)
+    a, b = _range(types[0]), _range(types[1])
+    if isinstance(args[1], Literal) and args[1].value == 0:
+        raise SchemaError("division by the constant 0", code="MPC-0105", hint="filter or fill before dividing")
+    if a is None or b is None or b[0] <= 0 <= b[1]:
+        return _made("float", _nullable(types), None)
+    corners = [x / y for x in a for y in b]
+    return _made("float", _nullable(types), (min(corners), max(corners)))
+
+
+def _by_constant(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    kind = _numbers(name, types)
+    by = args[1].value if isinstance(args[1], Literal) else None
+    if not isinstance(by, int | float) or isinstance(by, bool) or by == 0:
+        raise UnsupportedError(
+            f"{'//' if name == 'floordiv' else '%'} needs a constant other than 0 on its right",
+            code="MPC-0302",
+            hint="divide by a number, or use / and a comparison",
+        )
+    if name == "mod":
+        return _made(kind, _nullable(types), (min(by, 0), max(by, 0)))
+    a = _range(types[0])
+    ends = None if a is None else sorted((a[0] // by, a[1] // by))
+    return _made(kind, _nullable(types), None if ends is None else (ends[0], ends[1]))
+
+
+def _unary(change: Callable[[Number, Number], tuple[Number, Number]]) -> Rule:
+    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+        kind = _numbers(name, types)
+        a = _range(types[0])
+        return _made(kind, _nullable(types), None if a is None else change(*a))
+
+    return rule
+
+
+def _magnitude(lo: Number, hi: Number) -> tuple[Number, Number]:
+    return (0 if lo <= 0 <= hi else min(abs(lo), abs(hi))), max(abs(lo), abs(hi))
+
+
+def _comparable(name: str, a: DType, b: DType, args: Sequence[Expr]) -> None:
+    dated = {a.kind, b.kind} & {"date", "timestamp"}
+    if dated:
+        for t, arg in ((a, args[0]), (b, args[-1])):
+            if t.kind == "string" and isinstance(arg, Literal):
+                days_of(str(arg.value)) if dated == {"date"} else microseconds_of(str(arg.value))
+                return
+    if a.kind == b.kind or (a.numeric and b.numeric):
+        return
+    raise SchemaError(
+        f"cannot compare a {a.kind} with a {b.kind}",
+        code="MPC-0103",
+        hint="compare values of one type; numbers are written without quotes",
+    )
+
+
+def _compare(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    for other, arg in zip(types[1:], args[1:], strict=True):
+        if isinstance(arg, Literal) and arg.value is None:
+            raise SchemaError("nothing equals a missing value", code="MPC-0105", hint="use isna() or notna()")
+        _comparable(name, types[0], other, (args[0], arg))
+    return DType("bool")
+
+
+def _logic(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    for t in types:
+        if t.kind != "bool":
+            raise SchemaError(
+                f"'{SCALARS[name].symbol}' needs booleans, not {t.kind}",
+                code="MPC-0103",
+                hint="put each comparison in parentheses: (df.a > 1) & (df.b < 2)",
+            )
+    return DType("bool", nullable=_nullable(types))
+
+
+def _null_test(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    return DType("bool")
+
+
+def _same(name: str, types: Sequence[DType], nullable: bool) -> DType:
+    """The common type of alternatives; a None literal has no say."""
+    first = types[0]
+    if all(t.numeric for t in types):
+        ranges = [_range(t) for t in types]
+        kind: Kind = "bool" if all(t.kind == "bool" for t in types) else _numbers(name, [*types, DType("int")])
+        if kind == "bool":
+            return DType("bool", nullable=nullable)
+        known = [r for r in ranges if r is not None]
+        bounds = (min(r[0] for r in known), max(r[1] for r in known)) if len(known) == len(ranges) else None
+        return _made(kind, nullable, bounds)
+    if any(t.kind != first.kind for t in types):
+        raise SchemaError(f"{name!r} mixes {' and '.join(t.kind for t in types)}", code="MPC-0103", hint="use one type")
+    if first.kind == "string":
+        domains = [t.domain for t in types]
+        merged = None if any(d is None for d in domains) else tuple(sorted({x for d in domains for x in d or ()}))
+        return DType("string", nullable, domain=merged)
+    ranges = [_range(t) for t in types]
+    known = [r for r in ranges if r is not None]
+    if len(known) < len(ranges):
+        return DType(first.kind, nullable)
+    return DType(first.kind, nullable, min(r[0] for r in known), max(r[1] for r in known))
+
+
+def _is_null(arg: Expr) -> bool:
+    return isinstance(arg, Literal) and arg.value is None
+
+
+def _fillna(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    return _same(name, types, types[1].nullable) if types[0].nullable else types[0]
+
+
+def _where(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    if types[0].kind != "bool":
+        raise SchemaError("the condition of where/mask must be boolean", code="MPC-0103")
+    branches = [t for t, arg in zip(types[1:], args[1:], strict=True) if not _is_null(arg)]
+    if not branches:
+        raise SchemaError("where/mask needs a value", code="MPC-0105")
+    return _same(name, branches, _nullable(types[1:]))
+
+
+def _clip(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    ends = [arg.value if isinstance(arg, Literal) else "?" for arg in args[1:]]
+    if any(isinstance(e, str | bool) for e in ends):
+        raise SchemaError("clip needs constant numbers", code="MPC-0105")
+    kind = _numbers(name, [types[0], *(t for t, a in zip(types[1:], args[1:], strict=True) if not _is_null(a))])
+    lo = ends[0] if isinstance(ends[0], int | float) else -math.inf
+    hi = ends[1] if isinstance(ends[1], int | float) else math.inf
+    a = _range(types[0]) or (-math.inf, math.inf)
+    return _made(kind, types[0].nullable, (min(max(a[0], lo), hi), min(max(a[1], lo), hi)))
+
+
+def _cast(kind: Kind) -> Rule:
+    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+        t = types[0]
+        if not t.numeric:
+            raise SchemaError(f"cannot turn a {t.kind} into {kind}", code="MPC-0103")
+        if kind == "int" and t.nullable:
+            raise SchemaError("cannot turn missing values into integers", code="MPC-0103", hint="fillna(...) first")
+        if kind == "bool":
+            return DType("bool")
+        a = _range(t)
+        return _made(kind, t.nullable, None if a is None else (math.trunc(a[0]), math.trunc(a[1])) if kind == "int" else a)
+
+    return rule
+
+
+def _text(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    if types[0].kind != "string" or not (isinstance(args[1], Literal) and isinstance(args[1].value, str)):
+        raise SchemaError(f"str.{name} needs a text column and a constant text", code="MPC-0103")
+    return DType("bool")
+
+
+def _function(bound: Callable[[float, float], tuple[float, float]]) -> Rule:
+    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+        _numbers(name, types)
+        a = _range(types[0])
+        try:
+            bounds = None if a is None else bound(float(a[0]), float(a[1]))
+        except (ValueError, OverflowError):
+            bounds = None
+        return _made("float", True if bounds is None else types[0].nullable, bounds)
+
+    return rule
+
+
+def _part(lo: int, hi: int) -> Rule:
+    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+        if types[0].kind not in ("date", "timestamp"):
+            raise SchemaError(f"dt.{name} needs dates, not {types[0].kind}", code="MPC-0103")
+        return DType("int", types[0].nullable, lo, hi)
+
+    return rule
+
+
+SCALARS: dict[str, ScalarOp] = {
+    "add": ScalarOp("+", _arithmetic(lambda a, b: a + b)),
+    "sub": ScalarOp("-", _arithmetic(lambda a, b: a - b)),
+    "mul": ScalarOp("*", _arithmetic(lambda a, b: a * b)),
+    "div": ScalarOp("/", _divide),
+    "floordiv": ScalarOp("//", _by_constant, secret=False),
+    "mod": ScalarOp("%", _by_constant, secret=False),
+    "neg": ScalarOp("-", _unary(lambda lo, hi: (-hi, -lo))),
+    "abs": ScalarOp("", _unary(_magnitude)),
+    "eq": ScalarOp("==", _compare),
+    "ne": ScalarOp("!=", _compare),
+    "lt": ScalarOp("<", _compare),
+    "le": ScalarOp("<=", _compare),
+    "gt": ScalarOp(">", _compare),
+    "ge": ScalarOp(">=", _compare),
+    "isin": ScalarOp("", _compare),
+    "and": ScalarOp("&", _logic),
+    "or": ScalarOp("|", _logic),
+    "not": ScalarOp("~", _logic),
+    "isna": ScalarOp("", _null_test),
+    "notna": ScalarOp("", _null_test),
+    "fillna": ScalarOp("", _fillna),
+    "where": ScalarOp("", _where),
+    "clip": ScalarOp("", _clip),
+    "int": ScalarOp("", _cast("int")),
+    "float": ScalarOp("", _cast("float")),
+    "bool": ScalarOp("", _cast("bool")),
+    "startswith": ScalarOp("", _text, secret=False),
+    "endswith": ScalarOp("", _text, secret=False),
+    "contains": ScalarOp("", _text, secret=False),
+    "log": ScalarOp("", _function(lambda lo, hi: (math.log(lo), math.log(hi))), secret=False),
+    "exp": ScalarOp("", _function(lambda lo, hi: (math.exp(lo), math.exp(hi))), secret=False),
+    "sqrt": ScalarOp("", _function(lambda lo, hi: (math.sqrt(lo), math.sqrt(hi))), secret=False),
+    "year": ScalarOp("", _part(0, 9999), secret=False),
+    "month": ScalarOp("", _part(1, 12), secret=False),
+    "day": ScalarOp("", _part(1, 31), secret=False),
+}
+"""Every scalar operation by name."""

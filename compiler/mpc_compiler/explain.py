@@ -1,0 +1,108 @@
+"""What a plan will do, cost and disclose, said before it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+from mpc_compiler.errors import SchemaError
+from mpc_compiler.ir.show import show, show_plan
+from mpc_compiler.lower.plan import Compiled
+from mpc_compiler.lower.stages import Align, Compute, Disclosure, LocalQuery, Release
+
+__all__ = ["STAGES", "Explanation", "explain"]
+
+STAGES = ("logical", "physical", "partition")
+"""Stages beside the names of the rewrite rules."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A plan as text, with estimates.
+
+    Attributes
+    ----------
+    text : str
+        The plan at the stage that was asked for.
+    disclosures : tuple of Disclosure
+        Everything that becomes known to someone.
+    rounds, bytes, seconds
+        Estimates for upper bounds of the row counts: dependent messages, payload of all parties, wall time on
+        one machine.
+    """
+
+    text: str
+    disclosures: tuple[Disclosure, ...]
+    rounds: int
+    bytes: int
+    seconds: float
+
+    def __str__(self) -> str:
+        lines = [self.text, "", "discloses:"]
+        lines += [f"  {item}" for item in self.disclosures]
+        lines += ["", f"estimate: {self.rounds} rounds, {self.bytes:,} bytes, {self.seconds:.1f} s"]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        items = "".join(f"<li>{escape(str(item))}</li>" for item in self.disclosures)
+        cost = f"{self.rounds} rounds, {self.bytes:,} bytes, {self.seconds:.1f} s"
+        return f"<pre>{escape(self.text)}</pre><p><b>discloses</b></p><ul>{items}</ul><p>estimate: {cost}</p>"
+
+
+def explain(compiled: Compiled, stage: str = "physical") -> Explanation:
+    """Explain a compiled plan at a stage.
+
+    Parameters
+    ----------
+    compiled : Compiled
+        From :func:`mpc_compiler.lower.plan.compile_plan`.
+    stage : str
+        ``"logical"``, the name of a rule (``"push_filters"``), ``"physical"`` or ``"partition"``.
+
+    Raises
+    ------
+    SchemaError
+        When there is no such stage.
+    """
+    from mpc_compiler.lower.estimate import estimate
+
+    costs = estimate(compiled)
+    rules = dict(compiled.trace)
+    if stage == "logical":
+        text = show_plan(compiled.plan)
+    elif stage in rules:
+        text = show_plan(rules[stage])
+    elif stage == "physical":
+        text = _physical(compiled)
+    elif stage == "partition":
+        text = costs.partition or "nothing is computed on shares"
+    else:
+        names = ", ".join([*STAGES, *dict.fromkeys(rules)])
+        raise SchemaError(f"no stage {stage!r}", code="MPC-0117", hint=f"one of {names}")
+    return Explanation(text, compiled.disclosures, costs.rounds, costs.bytes, costs.seconds)
+
+
+def _physical(compiled: Compiled) -> str:
+    lines = []
+    for number, stage in enumerate(compiled.stages, 1):
+        lines.append(f"{number}. {_stage(stage)}")
+        if isinstance(stage, Compute):
+            for name, rel in zip(stage.names, stage.rels, strict=True):
+                lines.append(f"     {name}:")
+                lines += [f"       {line}" for line in show(rel).splitlines()]
+    return "\n".join(lines)
+
+
+def _stage(stage: LocalQuery | Align | Compute | Release) -> str:
+    if isinstance(stage, LocalQuery):
+        return f"{stage.id}: {stage.owner} runs in its own DuckDB: {stage.sql}"
+    if isinstance(stage, Align):
+        on = " and ".join(f"{a} = {b}" for a, b in zip(stage.left_on, stage.right_on, strict=True))
+        return f"{stage.id}: private set intersection of {stage.left_owner} and {stage.right_owner} on {on} (RR22)"
+    if isinstance(stage, Compute):
+        columns = sum(len(source.columns) for source in stage.inputs)
+        return f"{stage.id}: owners share {columns} columns; one program over shares"
+    how = "shares go" if stage.source == "compute" else "its owner sends the rows"
+    return f"release {stage.output}: {how} to {', '.join(stage.receivers)}"

@@ -1,0 +1,257 @@
+"""Relations: the nodes of a plan. Immutable, hash-consed, serialisable; they hold no data and no code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from mpc_compiler.ir.expr import Expr
+from mpc_compiler.ir.intern import cons
+from mpc_compiler.ir.types import Field
+
+__all__ = [
+    "AGGREGATES",
+    "Agg",
+    "Aggregate",
+    "Apply",
+    "Filter",
+    "Fit",
+    "Item",
+    "Join",
+    "Limit",
+    "Local",
+    "Metric",
+    "Output",
+    "Plan",
+    "Project",
+    "Rel",
+    "Scan",
+    "Shared",
+    "Sort",
+    "SortBy",
+    "inputs_of",
+    "make",
+    "rebuild",
+    "transform_plan",
+    "walk",
+]
+
+AGGREGATES = ("sum", "mean", "count", "size", "min", "max")
+"""Aggregate functions of this engine."""
+
+
+class _Node(msgspec.Struct, frozen=True, cache_hash=True, weakref=True):
+    pass
+
+
+class Scan(_Node, frozen=True, tag="scan"):
+    """A table of one owner, as its public profile describes it.
+
+    ``rows`` is the public number of rows; ``fields`` carry types, ranges and dictionaries.
+    """
+
+    table: str
+    owner: str
+    fields: tuple[Field, ...]
+    rows: int
+
+
+class Item(msgspec.Struct, frozen=True, cache_hash=True):
+    """A named expression of a projection."""
+
+    name: str
+    expr: Expr
+
+
+class Project(_Node, frozen=True, tag="project"):
+    """Exactly these columns, each computed from the input's columns."""
+
+    input: Rel
+    items: tuple[Item, ...]
+
+
+class Filter(_Node, frozen=True, tag="filter"):
+    """Rows whose predicate is true (NULL counts as false)."""
+
+    input: Rel
+    predicate: Expr
+
+
+class Join(_Node, frozen=True, tag="join"):
+    """Inner equi-join on unique, non-NULL keys. The column names of the two sides are disjoint.
+
+    Keeps the order of the left rows. Between two owners it is a private set intersection, which tells
+    both owners which of their rows match, and every computing party how many do.
+    """
+
+    left: Rel
+    right: Rel
+    left_on: tuple[str, ...]
+    right_on: tuple[str, ...]
+
+
+class Agg(msgspec.Struct, frozen=True, cache_hash=True):
+    """``name = function(column)``; ``size`` takes no column."""
+
+    name: str
+    function: str
+    column: str | None = None
+
+
+class Aggregate(_Node, frozen=True, tag="aggregate"):
+    """One row a group, sorted by the keys; rows with a NULL key are dropped. No keys: exactly one row."""
+
+    input: Rel
+    keys: tuple[str, ...]
+    aggs: tuple[Agg, ...]
+
+
+class SortBy(msgspec.Struct, frozen=True, cache_hash=True):
+    """A sort key; NULLs come last in both directions."""
+
+    column: str
+    ascending: bool = True
+
+
+class Sort(_Node, frozen=True, tag="sort"):
+    """Stable sort."""
+
+    input: Rel
+    by: tuple[SortBy, ...]
+
+
+class Limit(_Node, frozen=True, tag="limit"):
+    """The first ``count`` rows."""
+
+    input: Rel
+    count: int
+
+
+class Local(_Node, frozen=True, tag="local"):
+    """A subtree that one owner computes alone, in its own DuckDB. Placed by the rule ``place_local``."""
+
+    owner: str
+    input: Rel
+
+
+class Shared(_Node, frozen=True, tag="shared"):
+    """A relation whose columns owners share. Made by lowering; never part of a plan that travels.
+
+    ``columns`` gives, for each field, the name of the shared column of the input ``source``.
+    """
+
+    source: str
+    fields: tuple[Field, ...]
+    columns: tuple[str, ...]
+    rows: int
+
+
+class Fit(_Node, frozen=True, tag="fit"):
+    """Fit the estimator ``kind``; the result is the model as a relation, one row a term."""
+
+    input: Rel
+    kind: str
+    features: tuple[str, ...]
+    target: str | None = None
+    params: tuple[tuple[str, bool | int | float | str], ...] = ()
+
+
+class Apply(_Node, frozen=True, tag="apply"):
+    """The input with the columns ``outputs`` that ``method`` of a fitted model computes from ``features``."""
+
+    input: Rel
+    model: Rel
+    kind: str
+    method: str
+    features: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class Metric(_Node, frozen=True, tag="metric"):
+    """One row with a column for each named metric of a score against a 0/1 label."""
+
+    input: Rel
+    metrics: tuple[str, ...]
+    label: str
+    score: str
+
+
+Rel = Scan | Project | Filter | Join | Aggregate | Sort | Limit | Local | Shared | Fit | Apply | Metric
+
+
+class Output(msgspec.Struct, frozen=True, cache_hash=True):
+    """A result of a plan: its name, its relation and who receives it."""
+
+    name: str
+    rel: Rel
+    receivers: tuple[str, ...]
+
+
+class Plan(msgspec.Struct, frozen=True, cache_hash=True):
+    """What the requester asks for. Relations shared between outputs are computed once."""
+
+    outputs: tuple[Output, ...]
+
+
+def make(node: Rel) -> Rel:
+    """The hash-consed node.
+
+    Examples
+    --------
+    >>> make(Limit(make(Scan("a.t", "a", (), 3)), 2)) is make(Limit(make(Scan("a.t", "a", (), 3)), 2))
+    True
+    """
+    return cons(node)
+
+
+def inputs_of(rel: Rel) -> tuple[Rel, ...]:
+    """The relations that ``rel`` reads directly."""
+    if isinstance(rel, Scan | Shared):
+        return ()
+    if isinstance(rel, Join):
+        return rel.left, rel.right
+    if isinstance(rel, Apply):
+        return rel.input, rel.model
+    return (rel.input,)
+
+
+def rebuild(rel: Rel, inputs: tuple[Rel, ...]) -> Rel:
+    """``rel`` over other inputs."""
+    if inputs == inputs_of(rel):
+        return rel
+    if isinstance(rel, Join):
+        return make(msgspec.structs.replace(rel, left=inputs[0], right=inputs[1]))
+    if isinstance(rel, Apply):
+        return make(msgspec.structs.replace(rel, input=inputs[0], model=inputs[1]))
+    return make(msgspec.structs.replace(rel, input=inputs[0]))
+
+
+def transform_plan(plan: Plan, step: Callable[[Rel], Rel]) -> Plan:
+    """Rewrite every output bottom-up; nodes shared between outputs stay shared."""
+    done: dict[Rel, Rel] = {}
+
+    def visit(node: Rel) -> Rel:
+        if node not in done:
+            done[node] = step(rebuild(node, tuple(visit(child) for child in inputs_of(node))))
+        return done[node]
+
+    return Plan(tuple(Output(o.name, visit(o.rel), o.receivers) for o in plan.outputs))
+
+
+def walk(*roots: Rel) -> Iterator[Rel]:
+    """Every node below and including the roots once, inputs first."""
+    seen: set[Rel] = set()
+
+    def visit(node: Rel) -> Iterator[Rel]:
+        if node in seen:
+            return
+        seen.add(node)
+        for child in inputs_of(node):
+            yield from visit(child)
+        yield node
+
+    for root in roots:
+        yield from visit(root)
+
+

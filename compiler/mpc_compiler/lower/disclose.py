@@ -1,0 +1,84 @@
+"""Every value that a compiled plan makes known to someone, listed before it runs."""
+
+from __future__ import annotations
+
+from mpc_compiler.ir import Aggregate, Filter, Limit, Local, Plan, Rel, Scan, Schema, Sort, walk
+from mpc_compiler.lower.stages import Align, Compute, Disclosure, LocalQuery, Release, Stage
+from mpc_compiler.options import Options
+
+__all__ = ["EVERYONE", "disclosures_of"]
+
+EVERYONE = ("all parties",)
+
+
+def disclosures_of(placed: Plan, stages: tuple[Stage, ...], options: Options) -> tuple[Disclosure, ...]:
+    """List the disclosures of a plan whose local parts are placed.
+
+    Examples
+    --------
+    >>> from mpc_compiler.lower.plan import compile_plan
+    >>> from mpc_compiler.rules.examples import as_plan, joined, project
+    >>> plan = as_plan(project(joined, y="age + balance")).plan
+    >>> for line in compile_plan(plan, Options(computing=("a", "b", "c"))).disclosures:
+    ...     print(line)
+    the number of rows of a.loans, and type and range of its columns id, age -> all parties (public profile of the table)
+    the number of rows of b.accounts, and type and range of its columns key, balance -> all parties (public profile of the table)
+    how many keys local1 of a and local2 of b have in common -> all parties (the merge on id = key)
+    which rows of local1 are in the intersection -> a (the merge on id = key)
+    which rows of local2 are in the intersection -> b (the merge on id = key)
+    result: the rows of y, and how many there are -> a (the result)
+    """
+    found = [*_profiles(placed), *_local_sizes(placed, stages)]
+    owners = {stage.id: stage.owner for stage in stages if isinstance(stage, LocalQuery)}
+    for stage in stages:
+        if isinstance(stage, Align):
+            found += _alignment(stage, owners)
+    roots = {output.name: output.rel for output in placed.outputs}
+    found += [_released(stage, roots[stage.output]) for stage in stages if isinstance(stage, Release)]
+    return tuple(dict.fromkeys(found))
+
+
+def _profiles(placed: Plan) -> list[Disclosure]:
+    found = []
+    for node in walk(*(output.rel for output in placed.outputs)):
+        if not isinstance(node, Scan) or not node.fields:
+            continue
+        names = ", ".join(field.name for field in node.fields)
+        what = f"the number of rows of {node.table}, and type and range of its columns {names}"
+        found.append(Disclosure(what, EVERYONE, "public profile of the table"))
+        for field in node.fields:
+            if field.dtype.domain is not None:
+                what = f"the {len(field.dtype.domain)} distinct values of {node.table}.{field.name}"
+                found.append(Disclosure(what, EVERYONE, "public dictionary of a text column"))
+    return found
+
+
+def _local_sizes(placed: Plan, stages: tuple[Stage, ...]) -> list[Disclosure]:
+    """Sizes of owners' results that follow from their data, not from the profile alone."""
+    computing = any(isinstance(stage, Compute | Align) for stage in stages)
+    found = []
+    for node in walk(*(output.rel for output in placed.outputs)):
+        if isinstance(node, Local) and computing and any(isinstance(n, Filter | Aggregate | Limit) for n in walk(node)):
+            table = ", ".join(sorted({n.table for n in walk(node) if isinstance(n, Scan)}))
+            what = f"how many rows {node.owner} keeps of {table} after its own filters and groups"
+            found.append(Disclosure(what, EVERYONE, "row counts are public"))
+    return found
+
+
+def _alignment(stage: Align, owners: dict[str, str]) -> list[Disclosure]:
+    on = " and ".join(f"{a} = {b}" for a, b in zip(stage.left_on, stage.right_on, strict=True))
+    pair = f"{stage.left_local} of {stage.left_owner} and {stage.right_local} of {stage.right_owner}"
+    found = [Disclosure(f"how many keys {pair} have in common", EVERYONE, f"the merge on {on}")]
+    for member in stage.members:
+        what = f"which rows of {member} are in the intersection"
+        found.append(Disclosure(what, (owners[member],), f"the merge on {on}"))
+    return found
+
+
+def _released(stage: Release, root: Rel) -> Disclosure:
+    names = ", ".join(Schema(stage.fields).names)
+    inner = root
+    while isinstance(inner, Sort | Limit | Filter | Local):
+        inner = inner.input
+    size = "the groups" if isinstance(inner, Aggregate) and inner.keys else "the rows"
+    return Disclosure(f"{stage.output}: {size} of {names}, and how many there are", stage.receivers, "the result")

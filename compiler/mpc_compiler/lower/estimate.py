@@ -1,0 +1,62 @@
+"""What a compiled plan will cost, from upper bounds of the row counts."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from mpc_compiler.cost import LOOPBACK, seconds
+from mpc_compiler.lower.plan import Compiled
+from mpc_compiler.lower.program import build_program
+from mpc_compiler.lower.stages import Compute
+from mpc_compiler.options import COMPUTING
+from mpc_compiler.partition import NATIVE, partition
+
+__all__ = ["Estimate", "estimate"]
+
+_PSI_ROUNDS = 12
+_PSI_BYTES_A_KEY = 60
+"""RR22 (Raghuraman and Rindal, CCS 2022): about 60 bytes a key of the two owners together, as measured."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Rounds, payload bytes of all parties, seconds on one machine, and how the program is cut."""
+
+    rounds: int
+    bytes: int
+    seconds: float
+    partition: str
+
+
+@functools.lru_cache(maxsize=64)
+def estimate(compiled: Compiled) -> Estimate:
+    """Estimate a compiled plan; traces the program but runs nothing."""
+    rounds, sent, text, took = 1, 0, "", 0.1
+    for align in compiled.aligns:
+        keys = sum(query.max_rows for query in compiled.queries if query.id in (align.left_local, align.right_local))
+        rounds, sent, took = rounds + _PSI_ROUNDS, sent + _PSI_BYTES_A_KEY * keys, took + 0.3 + 2e-5 * keys
+    compute = compiled.compute
+    if compute is not None and compiled.options.protocol != "plaintext":
+        parts = _compute(compute, compiled)
+        return Estimate(rounds + parts.rounds, sent + parts.bytes, took + parts.seconds, parts.partition)
+    if compute is not None:
+        text = _compute(compute, compiled).partition
+    return Estimate(rounds, sent, took, text)
+
+
+def _compute(compute: Compute, compiled: Compiled) -> Estimate:
+    protocol = compiled.options.protocol
+    rows = {source.id: source.rows for source in compute.inputs}
+    program = build_program(compute, rows)
+    cut = partition(
+        program.fn,
+        program.specs,
+        protocol=protocol,
+        kernels=compiled.options.kernels,
+        available=NATIVE if protocol == "aby3" else frozenset(),
+    )
+    shared = sum(rows[slot.relation] for slot in program.inputs) * 16 * COMPUTING[protocol]
+    cost = cut.cost
+    return Estimate(cost.rounds + 2, cost.bytes + shared, seconds(cost, LOOPBACK) + shared / 1e9, str(cut))
+

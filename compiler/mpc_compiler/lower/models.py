@@ -1,0 +1,67 @@
+"""Models inside a program: from relations to the numeric functions of ``ops`` and back."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from mpc_compiler.ir import Apply, Fit, Metric, Schema
+from mpc_compiler.ops import logistic, ranking, scaler
+from mpc_compiler.ops.table import Column, Table
+
+__all__ = ["apply_model", "feature_ranges", "fit_model", "measure"]
+
+Ranges = tuple[tuple[float, float], ...]
+
+
+def feature_ranges(features: tuple[str, ...], schema: Schema) -> Ranges:
+    """The public range of each feature."""
+    ranges = []
+    for name in features:
+        field = schema.field(name)
+        assert field is not None
+        lo, hi = field.dtype.bounds
+        ranges.append((float(lo), float(hi)))
+    return tuple(ranges)
+
+
+def _matrix(table: Table, features: tuple[str, ...]) -> jax.Array:
+    return jnp.stack([table.columns[name].value.astype(jnp.float64) for name in features], axis=1)
+
+
+def fit_model(node: Fit, table: Table, schema: Schema, rows: int) -> Table:
+    """The fitted model as a table: one row a term."""
+    matrix, ranges = _matrix(table, node.features), feature_ranges(node.features, schema)
+    if node.kind == "standard_scaler":
+        mean, scale, inverse = scaler.fit(matrix, ranges=ranges, valid=table.valid)
+        return Table({"mean": Column(mean), "scale": Column(scale), "inverse": Column(inverse)}, None, None)
+    assert node.target is not None
+    target = table.columns[node.target].value.astype(jnp.float64)
+    model = logistic.fit(matrix, target, valid=table.valid, ranges=ranges, rows=rows, **dict(node.params))
+    terms = len(node.features) + 1
+
+    def repeated(value: jax.Array) -> Column:
+        return Column(jnp.broadcast_to(value, (terms,)))
+
+    columns = {name: Column(model[name]) for name in ("coef", "bse")}
+    columns |= {name: repeated(model[name]) for name in ("loglik", "loglik_null", "nobs", "converged")}
+    return Table(columns, None, None)
+
+
+def apply_model(node: Apply, table: Table, model: Table, schema: Schema) -> Table:
+    """The table with the columns that the model makes."""
+    matrix, ranges = _matrix(table, node.features), feature_ranges(node.features, schema)
+    if node.kind == "standard_scaler":
+        scaled = scaler.transform(matrix, model.columns["mean"].value, model.columns["inverse"].value, ranges=ranges)
+        made = {name: Column(scaled[:, j]) for j, name in enumerate(node.outputs)}
+    else:
+        made = {node.outputs[0]: Column(logistic.predict(matrix, model.columns["coef"].value, ranges=ranges))}
+    return Table(table.columns | made, table.valid, table.order)
+
+
+def measure(node: Metric, table: Table) -> Table:
+    """One row with the metrics."""
+    label = table.columns[node.label].value.astype(jnp.int64)
+    auc, ks = ranking.roc(label, table.columns[node.score].value, table.valid)
+    found = {"roc_auc": auc, "ks": ks}
+    return Table({name: Column(jnp.reshape(found[name], (1,))) for name in node.metrics}, None, None)

@@ -1,0 +1,228 @@
+"""A Compute stage as one JAX function over shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpc_compiler.check import rows_of, schema_of
+from mpc_compiler.ir import (
+    Aggregate,
+    Apply,
+    DType,
+    Filter,
+    Fit,
+    Limit,
+    Metric,
+    Project,
+    Rel,
+    Schema,
+    Shared,
+    Sort,
+)
+from mpc_compiler.lower.models import apply_model, fit_model, measure
+from mpc_compiler.lower.stages import Compute
+from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
+from mpc_compiler.ops.order import SortKey, head, sort_values
+from mpc_compiler.ops.scalar import evaluate
+from mpc_compiler.ops.table import Column, Table, filter_rows, release
+
+__all__ = ["ORDER", "ROW_VALID", "Program", "Slot", "array_type", "build_program"]
+
+ROW_VALID = "__valid"
+"""Name of the slot that tells which rows of a result exist."""
+ORDER = "__order"
+"""Name of the slot that tells the rank of each row."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One array that enters or leaves a program.
+
+    Attributes
+    ----------
+    relation : str
+        Input id or output name.
+    column : str
+        Column, or ROW_VALID or ORDER.
+    valid : bool
+        Whether it is the column's validity rather than its values.
+    dtype : numpy dtype
+        int64, float64 or bool.
+    """
+
+    relation: str
+    column: str
+    valid: bool
+    dtype: np.dtype[np.generic]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A JAX function with named arrays in and out.
+
+    Attributes
+    ----------
+    fn : callable
+        Arrays in the order of ``inputs`` -> tuple of arrays in the order of ``outputs``.
+    inputs, outputs : tuple of Slot
+        What each array is.
+    specs : tuple of jax.ShapeDtypeStruct
+        Shapes and types of the inputs.
+    """
+
+    fn: Callable[..., tuple[jax.Array, ...]]
+    inputs: tuple[Slot, ...]
+    outputs: tuple[Slot, ...]
+    specs: tuple[jax.ShapeDtypeStruct, ...]
+
+
+def array_type(dtype: DType) -> np.dtype[np.generic]:
+    """The array type that holds values (codes, days, microseconds) of ``dtype``."""
+    return np.dtype({"float": np.float64, "bool": np.bool_}.get(dtype.kind, np.int64))
+
+
+def input_slots(compute: Compute) -> tuple[Slot, ...]:
+    """Every array that owners share for this computation, in order."""
+    slots = []
+    for source in compute.inputs:
+        for wanted in source.columns:
+            slots.append(Slot(source.id, wanted.name, False, array_type(wanted.field.dtype)))
+            if wanted.field.dtype.nullable:
+                slots.append(Slot(source.id, wanted.name, True, np.dtype(np.bool_)))
+        if source.ordered:
+            slots.append(Slot(source.id, ORDER, False, np.dtype(np.int64)))
+    return tuple(slots)
+
+
+def build_program(compute: Compute, rows: Mapping[str, int]) -> Program:
+    """The program for inputs of these (public) row counts.
+
+    Parameters
+    ----------
+    compute : Compute
+        The stage.
+    rows : mapping of str to int
+        Rows of each input, by its id.
+    """
+    slots = input_slots(compute)
+    outputs: list[Slot] = []
+
+    def fn(*arrays: jax.Array) -> tuple[jax.Array, ...]:
+        outputs.clear()
+        found = dict(zip(slots, arrays, strict=True))
+        run = _Run(found, {source.id: rows[source.id] for source in compute.inputs})
+        made: list[jax.Array] = []
+        for name, rel in zip(compute.names, compute.rels, strict=True):
+            for slot, array in _outputs(name, release(run.table(rel)), schema_of(rel)):
+                outputs.append(slot)
+                made.append(array)
+        return tuple(made)
+
+    specs = tuple(jax.ShapeDtypeStruct((rows[slot.relation],), slot.dtype) for slot in slots)
+    jax.eval_shape(fn, *specs)
+    return Program(fn, slots, tuple(outputs), specs)
+
+
+def _outputs(name: str, table: Table, schema: Schema) -> list[tuple[Slot, jax.Array]]:
+    made = []
+    for field in schema:
+        column = table.columns[field.name]
+        kind = array_type(field.dtype)
+        made.append((Slot(name, field.name, False, kind), column.value.astype(kind)))
+        if column.valid is not None:
+            made.append((Slot(name, field.name, True, np.dtype(np.bool_)), column.valid))
+    if table.valid is not None:
+        made.append((Slot(name, ROW_VALID, False, np.dtype(np.bool_)), table.valid))
+    if table.order is not None:
+        made.append((Slot(name, ORDER, False, np.dtype(np.int64)), table.order))
+    return made
+
+
+class _Run:
+    """Evaluates relations once each."""
+
+    def __init__(self, found: Mapping[Slot, jax.Array], rows: Mapping[str, int]) -> None:
+        self._found = {(slot.relation, slot.column, slot.valid): array for slot, array in found.items()}
+        self._rows = rows
+        self._done: dict[Rel, Table] = {}
+
+    def table(self, rel: Rel) -> Table:
+        """The rows of ``rel`` as arrays."""
+        if rel not in self._done:
+            self._done[rel] = self._make(rel)
+        return self._done[rel]
+
+    def _make(self, rel: Rel) -> Table:
+        if isinstance(rel, Shared):
+            return self._shared(rel)
+        if isinstance(rel, Project):
+            below = self.table(rel.input)
+            schema = schema_of(rel.input)
+            columns = {item.name: evaluate(item.expr, below, schema) for item in rel.items}
+            return Table(columns, below.valid, below.order)
+        if isinstance(rel, Filter):
+            below = self.table(rel.input)
+            mask = evaluate(rel.predicate, below, schema_of(rel.input))
+            return filter_rows(below, mask.value if mask.valid is None else mask.value & mask.valid)
+        if isinstance(rel, Aggregate):
+            return _aggregate(rel, self.table(rel.input))
+        if isinstance(rel, Sort):
+            return sort_values(self.table(rel.input), _sort_keys(rel))
+        if isinstance(rel, Limit):
+            return head(self.table(rel.input), rel.count)
+        if isinstance(rel, Fit):
+            return fit_model(rel, self.table(rel.input), schema_of(rel.input), rows_of(rel.input))
+        if isinstance(rel, Apply):
+            return apply_model(rel, self.table(rel.input), self.table(rel.model), schema_of(rel.input))
+        if isinstance(rel, Metric):
+            return measure(rel, self.table(rel.input))
+        raise TypeError(f"{type(rel).__name__} in a computation")
+
+    def _shared(self, rel: Shared) -> Table:
+        columns = {}
+        for field, name in zip(rel.fields, rel.columns, strict=True):
+            value = self._found[rel.source, name, False]
+            columns[field.name] = Column(value, self._found.get((rel.source, name, True)))
+        order = self._found.get((rel.source, ORDER, False))
+        if not columns:
+            columns["__nothing"] = Column(jnp.zeros(self._rows[rel.source], jnp.int64))
+        return Table(columns, None, order)
+
+
+def _bounds(dtype: DType) -> tuple[int, int] | tuple[float, float]:
+    lo, hi = dtype.bounds
+    return (float(lo), float(hi)) if dtype.kind == "float" else (int(lo), int(hi))
+
+
+def _aggregate(rel: Aggregate, below: Table) -> Table:
+    schema = schema_of(rel.input)
+    aggs = []
+    for agg in rel.aggs:
+        field = schema.field(agg.column) if agg.column else None
+        lo, hi = _bounds(field.dtype) if field is not None and field.dtype.kind != "string" else (0, 1)
+        aggs.append(Agg(agg.name, agg.function, agg.column, lo, hi))
+    if not rel.keys:
+        return aggregate(below, aggs)
+    keys = []
+    for name in rel.keys:
+        field = schema.field(name)
+        assert field is not None
+        lo, hi = field.dtype.bounds
+        keys.append(Key(name, int(lo), int(hi), field.dtype.nullable))
+    return group_by(below, keys, aggs)
+
+
+def _sort_keys(rel: Sort) -> Sequence[SortKey]:
+    schema = schema_of(rel.input)
+    keys = []
+    for by in rel.by:
+        field = schema.field(by.column)
+        assert field is not None
+        lo, hi = _bounds(field.dtype)
+        keys.append(SortKey(by.column, by.ascending, lo, hi, field.dtype.nullable))
+    return keys

@@ -1,0 +1,344 @@
+"""A single-owner subtree as SQL for that owner's DuckDB, with pandas' semantics.
+
+Every relation carries a hidden column ``__row``: the position pandas would give the row. Text and
+identifiers are quoted by sqlglot, never pasted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlglot import exp
+
+from mpc_compiler.check import expr_type, schema_of
+from mpc_compiler.check.scalars import days_of, microseconds_of
+from mpc_compiler.errors import UnsupportedError
+from mpc_compiler.ir import (
+    Agg,
+    Aggregate,
+    Column,
+    DType,
+    Expr,
+    Filter,
+    Item,
+    Join,
+    Limit,
+    Literal,
+    Local,
+    Project,
+    Rel,
+    Scan,
+    Schema,
+    Sort,
+)
+
+__all__ = ["ROW", "scalar_sql", "to_sql"]
+
+ROW = "__row"
+"""The hidden column that holds a row's position."""
+
+
+def to_sql(rel: Rel, items: Sequence[Item]) -> str:
+    """SQL that computes ``items`` over ``rel``, in pandas' row order.
+
+    Examples
+    --------
+    >>> from mpc_compiler.rules.examples import expression, filtered, loans
+    >>> print(to_sql(filtered(loans, "age > 3"), [Item("double", expression("age * 2"))]))
+    SELECT "age" * 2 AS "double" FROM (SELECT * FROM "a.loans" AS "t" WHERE COALESCE("age" > 3, FALSE)) AS "t" ORDER BY "__row"
+    """
+    schema = schema_of(rel)
+    columns = [_named(scalar_sql(item.expr, schema), item.name) for item in items]
+    columns = columns or [_named(exp.Literal.number(1), "__nothing")]
+    return str(exp.select(*columns).from_(_query(rel)).order_by(_id(ROW)).sql(dialect="duckdb"))
+
+
+def _id(name: str) -> exp.Column:
+    return exp.column(exp.to_identifier(name, quoted=True))
+
+
+def _named(value: exp.Expression, name: str) -> exp.Expression:
+    return exp.alias_(value, exp.to_identifier(name, quoted=True))
+
+
+def _sub(select: exp.Select) -> exp.Expression:
+    return select.subquery(exp.to_identifier("t", quoted=True))
+
+
+def _query(rel: Rel) -> exp.Expression:
+    """``rel`` as something to select from: its columns and ``__row``."""
+    if isinstance(rel, Scan):
+        table = exp.Table(this=exp.to_identifier(rel.table, quoted=True))
+        return exp.alias_(table, exp.to_identifier("t", quoted=True), table=True)
+    if isinstance(rel, Local):
+        return _query(rel.input)
+    if isinstance(rel, Project):
+        below = schema_of(rel.input)
+        items = [_named(scalar_sql(item.expr, below), item.name) for item in rel.items]
+        return _sub(exp.select(*items, _id(ROW)).from_(_query(rel.input)))
+    if isinstance(rel, Filter):
+        return _sub(exp.select("*").from_(_query(rel.input)).where(truth(rel.predicate, schema_of(rel.input))))
+    if isinstance(rel, Sort):
+        order = [exp.Ordered(this=_id(by.column), desc=not by.ascending, nulls_first=False) for by in rel.by]
+        names = [_id(name) for name in schema_of(rel).names]
+        return _sub(exp.select(*names, _numbered([*order, _id(ROW)])).from_(_query(rel.input)))
+    if isinstance(rel, Limit):
+        return _sub(exp.select("*").from_(_query(rel.input)).order_by(_id(ROW)).limit(rel.count))
+    if isinstance(rel, Aggregate):
+        return _aggregate(rel)
+    if isinstance(rel, Join):
+        return _join(rel)
+    raise UnsupportedError(f"{type(rel).__name__} is not relational", code="MPC-0301", node=rel)
+
+
+def _numbered(order: Sequence[exp.Expression]) -> exp.Expression:
+    over = exp.Window(this=exp.RowNumber(), order=exp.Order(expressions=list(order)))
+    return _named(over, ROW)
+
+
+def truth(predicate: Expr, schema: Schema) -> exp.Expression:
+    """A predicate whose NULL counts as false; comparisons are never NULL already."""
+    value = scalar_sql(predicate, schema)
+    return _false(value) if expr_type(predicate, schema).nullable else value
+
+
+def _false(value: exp.Expression) -> exp.Expression:
+    return exp.Coalesce(this=value, expressions=[exp.false()])
+
+
+def _aggregate(rel: Aggregate) -> exp.Expression:
+    below = schema_of(rel.input)
+    keys = [_id(key) for key in rel.keys]
+    aggs = [_named(_agg(agg, below), agg.name) for agg in rel.aggs]
+    query = exp.select(*keys, *aggs, *(() if keys else (_named(exp.Literal.number(1), ROW),))).from_(_query(rel.input))
+    if not keys:
+        return _sub(query)
+    for key in keys:
+        query = query.where(exp.Not(this=exp.Is(this=key.copy(), expression=exp.null())))
+    inner = _sub(query.group_by(*(key.copy() for key in keys)))
+    return _sub(exp.select("*", _numbered([key.copy() for key in keys])).from_(inner))
+
+
+def _agg(agg: Agg, below: Schema) -> exp.Expression:
+    if agg.function == "size":
+        return exp.Count(this=exp.Star())
+    value: exp.Expression = _id(agg.column or "")
+    field = below.field(agg.column or "")
+    assert field is not None
+    kind = field.dtype.kind
+    if agg.function == "count":
+        return exp.Count(this=value)
+    if agg.function in ("sum", "mean") and kind == "bool":
+        value = exp.cast(value, "BIGINT")
+    if agg.function == "sum":
+        total = exp.cast(exp.Sum(this=value), "DOUBLE" if kind == "float" else "BIGINT")
+        return exp.Coalesce(this=total, expressions=[exp.Literal.number(0)])
+    if agg.function == "mean":
+        return exp.Avg(this=exp.cast(value, "DOUBLE"))
+    return (exp.Min if agg.function == "min" else exp.Max)(this=value)
+
+
+def _join(rel: Join) -> exp.Expression:
+    sides = []
+    for side, name in ((rel.left, "l"), (rel.right, "r")):
+        inner = _query(side)
+        sides.append(exp.select("*").from_(inner).subquery(exp.to_identifier(name, quoted=True)))
+
+    def of(side: str, name: str) -> exp.Column:
+        return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(side, quoted=True))
+
+    on = exp.and_(
+        *(exp.EQ(this=of("l", a), expression=of("r", b)) for a, b in zip(rel.left_on, rel.right_on, strict=True))
+    )
+    names = [of("l", n) for n in schema_of(rel.left).names] + [of("r", n) for n in schema_of(rel.right).names]
+    query = exp.select(*names, _numbered([of("l", ROW), of("r", ROW)])).from_(sides[0])
+    return _sub(query.join(sides[1], on=on))
+
+
+# --- scalar expressions -------------------------------------------------------------------------------------------
+
+
+def _paren(value: exp.Expression) -> exp.Expression:
+    return exp.Paren(this=value) if isinstance(value, exp.Binary | exp.Unary | exp.Case) else value
+
+
+def _constant(value: bool | int | float | str | None) -> exp.Expression:
+    if value is None:
+        return exp.null()
+    if isinstance(value, bool):
+        return exp.true() if value else exp.false()
+    if isinstance(value, float):
+        return exp.cast(exp.Literal.string(repr(value)), "DOUBLE")
+    return exp.Literal.string(value) if isinstance(value, str) else exp.Literal.number(str(value))
+
+
+def scalar_sql(expr: Expr, schema: Schema) -> exp.Expression:
+    """One scalar expression as DuckDB SQL.
+
+    Examples
+    --------
+    >>> from mpc_compiler.rules.examples import expression, loans
+    >>> scalar_sql(expression("age + 1"), schema_of(loans)).sql(dialect="duckdb")
+    '"age" + 1'
+    """
+    if isinstance(expr, Column):
+        return _id(expr.name)
+    if isinstance(expr, Literal):
+        return _constant(expr.value)
+    types = [expr_type(arg, schema) for arg in expr.args]
+    return _CALLS[expr.op](expr.op, [_paren(_operand(arg, types, schema)) for arg in expr.args], types, expr.args)
+
+
+def _operand(arg: Expr, types: Sequence[DType], schema: Schema) -> exp.Expression:
+    """An argument; text that stands beside dates becomes a date."""
+    if isinstance(arg, Literal) and isinstance(arg.value, str):
+        kinds = {t.kind for t in types}
+        if "date" in kinds:
+            return exp.cast(exp.Literal.string(_iso_date(arg.value)), "DATE")
+        if "timestamp" in kinds:
+            microseconds_of(arg.value)
+            return exp.cast(exp.Literal.string(arg.value), "TIMESTAMP")
+    return scalar_sql(arg, schema)
+
+
+def _iso_date(text: str) -> str:
+    days_of(text)
+    return text[:10]
+
+
+Args = Sequence[exp.Expression]
+Emit = Callable[[str, Args, Sequence[DType], Sequence[Expr]], exp.Expression]
+
+
+def _binary(kind: type[exp.Binary]) -> Emit:
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+        number = [exp.cast(a, "BIGINT") if t.kind == "bool" else a for a, t in zip(args, types, strict=True)]
+        return kind(this=number[0], expression=number[1])
+
+    return emit
+
+
+def _div(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    return exp.Div(this=exp.cast(args[0], "DOUBLE"), expression=exp.cast(args[1], "DOUBLE"), typed=True)
+
+
+def _mod(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    inner = exp.Paren(this=exp.Mod(this=args[0], expression=args[1]))
+    shifted = exp.Paren(this=exp.Add(this=inner, expression=args[1].copy()))
+    return exp.Mod(this=shifted, expression=args[1].copy())
+
+
+def _floordiv(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    if any(t.kind == "float" for t in types):
+        return exp.Floor(this=_div(op, args, types, raw))
+    rest = exp.Paren(this=exp.Sub(this=args[0], expression=exp.Paren(this=_mod(op, args, types, raw))))
+    return exp.IntDiv(this=rest, expression=args[1].copy())
+
+
+def _compare(kind: type[exp.Binary], when_null: bool) -> Emit:
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+        value = kind(this=args[0], expression=args[1])
+        return exp.Coalesce(this=value, expressions=[exp.true() if when_null else exp.false()])
+
+    return emit
+
+
+def _isin(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    if len(args) == 1:
+        return exp.false()
+    return _false(exp.In(this=args[0], expressions=list(args[1:])))
+
+
+def _logic(kind: type[exp.Connector]) -> Emit:
+    return lambda op, args, types, raw: kind(this=args[0], expression=args[1])
+
+
+def _is_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    return exp.Is(this=args[0], expression=exp.null())
+
+
+def _not_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    return exp.Not(this=exp.Paren(this=_is_null(op, args, types, raw)))
+
+
+def _where(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    return exp.Case().when(args[0], args[1]).else_(args[2])
+
+
+def _clip(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    case = exp.Case()
+    for bound, kind, given in ((args[1], exp.LT, raw[1]), (args[2], exp.GT, raw[2])):
+        if not (isinstance(given, Literal) and given.value is None):
+            case = case.when(kind(this=args[0].copy(), expression=bound), bound.copy())
+    return case.else_(args[0]) if case.args.get("ifs") else args[0]
+
+
+def _cast(name: str) -> Emit:
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+        if name == "BIGINT" and types[0].kind == "float":
+            return exp.cast(exp.func("trunc", args[0]), name)
+        if name == "BOOLEAN":
+            return exp.Coalesce(
+                this=exp.NEQ(this=exp.cast(args[0], "DOUBLE"), expression=exp.Literal.number(0)), expressions=[exp.true()]
+            )
+        return exp.cast(args[0], name)
+
+    return emit
+
+
+def _function(name: str) -> Emit:
+    return lambda op, args, types, raw: exp.func(name, *args)
+
+
+def _text(name: str) -> Emit:
+    return lambda op, args, types, raw: _false(exp.func(name, *args))
+
+
+def _domain_error_is_null(name: str, low: exp.Expression, *, strict: bool) -> Emit:
+    """numpy gives NaN (missing) outside the domain; DuckDB raises."""
+
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+        value = exp.cast(args[0], "DOUBLE")
+        inside = (exp.GT if strict else exp.GTE)(this=value, expression=low.copy())
+        return exp.Case().when(inside, exp.func(name, value.copy()))
+
+    return emit
+
+
+_CALLS: dict[str, Emit] = {
+    "add": _binary(exp.Add),
+    "sub": _binary(exp.Sub),
+    "mul": _binary(exp.Mul),
+    "div": _div,
+    "floordiv": _floordiv,
+    "mod": _mod,
+    "neg": lambda op, args, types, raw: exp.Neg(this=args[0]),
+    "abs": _function("abs"),
+    "eq": _compare(exp.EQ, when_null=False),
+    "ne": _compare(exp.NEQ, when_null=True),
+    "lt": _compare(exp.LT, when_null=False),
+    "le": _compare(exp.LTE, when_null=False),
+    "gt": _compare(exp.GT, when_null=False),
+    "ge": _compare(exp.GTE, when_null=False),
+    "isin": _isin,
+    "and": _logic(exp.And),
+    "or": _logic(exp.Or),
+    "not": lambda op, args, types, raw: exp.Not(this=args[0]),
+    "isna": _is_null,
+    "notna": _not_null,
+    "fillna": lambda op, args, types, raw: exp.Coalesce(this=args[0], expressions=[args[1]]),
+    "where": _where,
+    "clip": _clip,
+    "int": _cast("BIGINT"),
+    "float": _cast("DOUBLE"),
+    "bool": _cast("BOOLEAN"),
+    "startswith": _text("starts_with"),
+    "endswith": _text("ends_with"),
+    "contains": _text("contains"),
+    "log": _domain_error_is_null("ln", exp.Literal.number(0), strict=True),
+    "sqrt": _domain_error_is_null("sqrt", exp.Literal.number(0), strict=False),
+    "exp": _function("exp"),
+    "year": _function("year"),
+    "month": _function("month"),
+    "day": _function("day"),
+}

@@ -1,0 +1,201 @@
+"""What aggregates are made of: sums, counts and extremes, each computed once however many aggregates use it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import jax.numpy as jnp
+from jax import Array
+
+from mpc_compiler.errors import UnsupportedError
+from mpc_compiler.ops.numeric import ratio
+from mpc_compiler.ops.table import Column, Table, cleared
+
+__all__ = ["Agg", "Extreme", "Measures", "Totals", "finish", "measures_of"]
+
+_FAR = 1 << 40
+FUNCTIONS = ("sum", "mean", "count", "size", "min", "max")
+
+
+@dataclass(frozen=True)
+class Agg:
+    """One aggregate.
+
+    Parameters
+    ----------
+    out : str
+        Name of the result column.
+    fn : str
+        ``"sum"``, ``"mean"``, ``"count"``, ``"size"``, ``"min"`` or ``"max"``.
+    column : str or None
+        What is aggregated; None for ``size``.
+    lo, hi : int, float or None
+        Public range of the column. Bounds what stands in for NULL in min and max; None: ±2**40.
+    """
+
+    out: str
+    fn: str
+    column: str | None = None
+    lo: float | None = None
+    hi: float | None = None
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """A MIN or MAX to compute; `neutral` never beats a value of the column."""
+
+    column: str
+    op: Literal["min", "max"]
+    neutral: float
+
+
+@dataclass(frozen=True)
+class Measures:
+    """The distinct things to compute.
+
+    Parameters
+    ----------
+    columns : dict of str to Column
+        int64 or float64 (bools as 0 and 1), 0 where NULL.
+    sums, counts : tuple of str
+        Columns to sum, and nullable columns whose valid cells to count.
+    extremes : tuple of Extreme
+    bools : frozenset of str
+        Columns that were bool.
+    """
+
+    columns: dict[str, Column]
+    sums: tuple[str, ...]
+    counts: tuple[str, ...]
+    extremes: tuple[Extreme, ...]
+    bools: frozenset[str] = frozenset()
+
+    def summed(self) -> list[Array]:
+        """All arrays to be summed: `sums`, then the validity of `counts` as 0 and 1."""
+        valid = [self.columns[name].valid for name in self.counts]
+        return [self.columns[name].value for name in self.sums] + [v.astype(jnp.int64) for v in valid if v is not None]
+
+    def totals(self, size: Array, summed: Sequence[Array], extremes: Sequence[Array]) -> Totals:
+        """Results by name, from arrays in the order of `summed` and `extremes`."""
+        count = len(self.sums)
+        return Totals(
+            size=size,
+            sums=dict(zip(self.sums, summed[:count], strict=True)),
+            counts=dict(zip(self.counts, summed[count:], strict=True)),
+            extremes=dict(zip(self.extremes, extremes, strict=True)),
+        )
+
+    def zeros(self, groups: int) -> Totals:
+        """The totals of no rows."""
+        summed = [jnp.zeros(groups, a.dtype) for a in self.summed()]
+        extremes = [jnp.zeros(groups, self.columns[e.column].value.dtype) for e in self.extremes]
+        return self.totals(jnp.zeros(groups, jnp.int64), summed, extremes)
+
+
+@dataclass
+class Totals:
+    """Measures of each group.
+
+    Parameters
+    ----------
+    size : Array
+        int64 [groups]: rows of the group.
+    sums, counts, extremes : dict
+        Arrays [groups].
+    valid : Array or None
+        Whether the group exists.
+    keys : dict of str to Array
+        Key columns.
+    offsets : list of Array
+        Keys as distances to their lower ends, before they become `keys`.
+    packed : bool
+        True if existing groups come first.
+    """
+
+    size: Array
+    sums: dict[str, Array]
+    counts: dict[str, Array]
+    extremes: dict[Extreme, Array]
+    valid: Array | None = None
+    keys: dict[str, Array] = field(default_factory=dict)
+    offsets: list[Array] = field(default_factory=list)
+    packed: bool = False
+
+
+def _check(table: Table, agg: Agg) -> None:
+    if agg.fn not in FUNCTIONS:
+        raise UnsupportedError(
+            f"no aggregate function {agg.fn!r}", code="MPC-0311", hint=f"use one of {', '.join(FUNCTIONS)}"
+        )
+    if agg.fn != "size" and agg.column not in table.columns:
+        raise UnsupportedError(f"aggregate {agg.out!r} needs a column", code="MPC-0312", hint="name an existing column")
+
+
+def _extreme(column: Column, agg: Agg) -> Extreme:
+    assert agg.column is not None
+    smallest = agg.fn == "min"
+    bound = agg.hi if smallest else agg.lo
+    if column.value.dtype == jnp.bool_:
+        bound = 1 if smallest else 0
+    if bound is None:
+        bound = _FAR if smallest else -_FAR
+    integral = column.value.dtype != jnp.float64
+    return Extreme(agg.column, "min" if smallest else "max", int(bound) if integral else float(bound))
+
+
+def measures_of(table: Table, aggs: Sequence[Agg]) -> Measures:
+    """Collect what the aggregates need; nothing twice.
+
+    Raises
+    ------
+    UnsupportedError
+        MPC-0311 for an unknown function, MPC-0312 for a missing column.
+    """
+    columns: dict[str, Column] = {}
+    sums: dict[str, None] = {}
+    counts: dict[str, None] = {}
+    extremes: dict[Extreme, None] = {}
+    bools: set[str] = set()
+    for agg in aggs:
+        _check(table, agg)
+        if agg.fn == "size" or agg.column is None:
+            continue
+        column = table.columns[agg.column]
+        if column.value.dtype == jnp.bool_:
+            bools.add(agg.column)
+        value = column.value.astype(jnp.int64) if agg.column in bools else column.value
+        columns[agg.column] = Column(value, column.valid)
+        if agg.fn in ("sum", "mean"):
+            sums[agg.column] = None
+        if agg.fn != "sum" and column.valid is not None:
+            counts[agg.column] = None
+        if agg.fn in ("min", "max"):
+            extremes[_extreme(column, agg)] = None
+    return Measures(columns, tuple(sums), tuple(counts), tuple(extremes), frozenset(bools))
+
+
+def finish(totals: Totals, aggs: Sequence[Agg], measures: Measures, *, den_max: int) -> Table:
+    """Turn totals into the result table: means are divided here, once a group and not once a row."""
+    columns = {name: Column(array) for name, array in totals.keys.items()}
+    for agg in aggs:
+        columns[agg.out] = _column(totals, agg, measures, den_max)
+    return Table(columns, totals.valid, packed=totals.packed)
+
+
+def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Column:
+    if agg.fn == "size" or agg.column is None:
+        return Column(totals.size)
+    count = totals.counts.get(agg.column, totals.size)
+    if agg.fn == "count":
+        return Column(count)
+    if agg.fn == "sum":
+        return Column(totals.sums[agg.column])
+    always = agg.column not in totals.counts and totals.valid is not None  # a group has a row, and no cell is NULL
+    some = None if always else count > 0
+    if agg.fn == "mean":
+        return Column(ratio(totals.sums[agg.column], cleared(count, totals.valid), den_max=den_max), some)
+    extreme = next(e for e in measures.extremes if e.column == agg.column and e.op == agg.fn)
+    value = cleared(totals.extremes[extreme], some)
+    return Column(value > 0 if agg.column in measures.bools else value, some)

@@ -1,0 +1,52 @@
+"""Rewriting: a visible tuple of rules, each a pure function from plan to plan, verified one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mpc_compiler.ir import Plan
+from mpc_compiler.rules.merge_projections import merge_projections
+from mpc_compiler.rules.place_local import place_local, place_scans
+from mpc_compiler.rules.prune_columns import prune_columns
+from mpc_compiler.rules.push_filters import push_filters
+from mpc_compiler.rules.push_projections import push_projections
+from mpc_compiler.rules.raise_above_joins import raise_above_joins
+from mpc_compiler.rules.verify import verify
+
+__all__ = ["RULES", "SECRET_RULES", "rewrite"]
+
+Rule = Callable[[Plan], Plan]
+
+RULES: tuple[Rule, ...] = (
+    merge_projections,
+    push_filters,
+    raise_above_joins,
+    merge_projections,
+    push_filters,
+    push_projections,
+    merge_projections,
+    prune_columns,
+    place_local,
+)
+"""The pipeline."""
+
+SECRET_RULES: tuple[Rule, ...] = (merge_projections, raise_above_joins, merge_projections, prune_columns, place_scans)
+"""The pipeline with push-down switched off: owners only share, everything else runs on shares."""
+
+
+def rewrite(plan: Plan, *, pushdown: bool = True) -> list[tuple[str, Plan]]:
+    """Apply all rules; returns the plan after each, by the rule's name.
+
+    Examples
+    --------
+    >>> from mpc_compiler.rules.examples import as_plan, loans
+    >>> [name for name, _ in rewrite(as_plan(loans).plan)][-1]
+    'place_local'
+    """
+    trace: list[tuple[str, Plan]] = []
+    for rule in RULES if pushdown else SECRET_RULES:
+        after = rule(plan)
+        verify(plan, after, rule.__name__)
+        trace.append((rule.__name__, after))
+        plan = after
+    return trace

@@ -1,0 +1,59 @@
+"""Rule: what one owner can compute alone, it computes alone, in its own DuckDB."""
+
+from __future__ import annotations
+
+from mpc_compiler.check import owners_of
+from mpc_compiler.ir import Apply, Fit, Local, Metric, Output, Plan, Rel, Scan, inputs_of, make, rebuild
+
+__all__ = ["place_local", "place_scans"]
+
+
+def place_local(plan: Plan) -> Plan:
+    """Mark the largest subtrees that read one owner's tables only: filters, joins, sorts, group-bys.
+
+    Examples
+    --------
+    >>> from mpc_compiler.rules.examples import as_plan, filtered, joined, loans, join, accounts
+    >>> as_plan(join(filtered(loans, "age > 3"), accounts, "id", "key")).show(place_local)
+    join on id = key
+      local to a
+        filter (age > 3)
+          scan a.loans [id, age, bad] 5 rows of a
+      local to b
+        scan b.accounts [key, balance] 4 rows of b
+    """
+    return _place(plan, whole=True)
+
+
+def place_scans(plan: Plan) -> Plan:
+    """Mark table scans only: everything else is computed on shares (push-down switched off).
+
+    Examples
+    --------
+    >>> from mpc_compiler.rules.examples import as_plan, filtered, loans
+    >>> as_plan(filtered(loans, "age > 3")).show(place_scans)
+    filter (age > 3)
+      local to a
+        scan a.loans [id, age, bad] 5 rows of a
+    """
+    return _place(plan, whole=False)
+
+
+def _place(plan: Plan, *, whole: bool) -> Plan:
+    done: dict[Rel, Rel] = {}
+
+    def visit(rel: Rel) -> Rel:
+        if rel not in done:
+            alone = _relational(rel) and len(owners_of(rel)) == 1 if whole else isinstance(rel, Scan)
+            if alone:
+                done[rel] = make(Local(owners_of(rel)[0], rel))
+            else:
+                done[rel] = rebuild(rel, tuple(visit(child) for child in inputs_of(rel)))
+        return done[rel]
+
+    return Plan(tuple(Output(o.name, visit(o.rel), o.receivers) for o in plan.outputs))
+
+
+def _relational(rel: Rel) -> bool:
+    """Whether the whole subtree is relational: models are always fitted on shares."""
+    return not isinstance(rel, Fit | Apply | Metric) and all(_relational(child) for child in inputs_of(rel))

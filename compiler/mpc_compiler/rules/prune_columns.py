@@ -1,0 +1,102 @@
+"""Rule: columns that nobody reads are neither shared nor read from disk."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import msgspec
+
+from mpc_compiler.check import schema_of
+from mpc_compiler.ir import (
+    Aggregate,
+    Apply,
+    Filter,
+    Fit,
+    Item,
+    Join,
+    Metric,
+    Output,
+    Plan,
+    Project,
+    Rel,
+    Scan,
+    Sort,
+    column,
+    columns_of,
+    inputs_of,
+    make,
+    rebuild,
+    walk,
+)
+
+__all__ = ["prune_columns"]
+
+
+def prune_columns(plan: Plan) -> Plan:
+    """Keep of every relation only the columns that some reader of it needs.
+
+    Examples
+    --------
+    >>> from mpc_compiler.rules.examples import as_plan, joined, project
+    >>> as_plan(project(joined, y="age + balance")).show(prune_columns)
+    project y=(age + balance)
+      project age, balance
+        join on id = key
+          scan a.loans [id, age] 5 rows of a
+          scan b.accounts [key, balance] 4 rows of b
+    """
+    roots = [output.rel for output in plan.outputs]
+    needed: dict[Rel, set[str]] = defaultdict(set)
+    for root in roots:
+        needed[root] |= set(schema_of(root).names)
+    for node in reversed(list(walk(*roots))):
+        for child, names in zip(inputs_of(node), _reads(node, needed[node]), strict=True):
+            needed[child] |= names
+    done: dict[Rel, Rel] = {}
+    for node in walk(*roots):
+        done[node] = _narrow(rebuild(node, tuple(done[child] for child in inputs_of(node))), needed[node])
+    outputs = []
+    for output in plan.outputs:
+        names = schema_of(output.rel).names
+        rel = done[output.rel]
+        if schema_of(rel).names != names:
+            rel = make(Project(rel, tuple(Item(name, column(name)) for name in names)))
+        outputs.append(Output(output.name, rel, output.receivers))
+    return Plan(tuple(outputs))
+
+
+def _reads(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
+    """What ``node`` reads of each input to make the columns ``needed``."""
+    if isinstance(node, Project):
+        return ({name for item in node.items if item.name in needed for name in columns_of(item.expr)},)
+    if isinstance(node, Filter):
+        return (needed | columns_of(node.predicate),)
+    if isinstance(node, Join):
+        left, right = set(schema_of(node.left).names), set(schema_of(node.right).names)
+        return (needed & left) | set(node.left_on), (needed & right) | set(node.right_on)
+    if isinstance(node, Aggregate):
+        return (set(node.keys) | {agg.column for agg in node.aggs if agg.name in needed and agg.column is not None},)
+    if isinstance(node, Sort):
+        return (needed | {by.column for by in node.by},)
+    if isinstance(node, Fit):
+        return (set(node.features) | ({node.target} if node.target else set()),)
+    if isinstance(node, Apply):
+        made = set(node.outputs)
+        return (needed - made) | set(node.features), set(schema_of(node.model).names)
+    if isinstance(node, Metric):
+        return ({node.label, node.score},)
+    return tuple(set(needed) for _ in inputs_of(node))
+
+
+def _narrow(node: Rel, needed: set[str]) -> Rel:
+    if isinstance(node, Scan):
+        fields = tuple(field for field in node.fields if field.name in needed)
+        return make(msgspec.structs.replace(node, fields=fields))
+    if isinstance(node, Project):
+        return make(Project(node.input, tuple(item for item in node.items if item.name in needed)))
+    if isinstance(node, Aggregate):
+        return make(Aggregate(node.input, node.keys, tuple(agg for agg in node.aggs if agg.name in needed)))
+    names = schema_of(node).names
+    if isinstance(node, Join | Filter | Sort) and not set(names) <= needed:
+        return make(Project(node, tuple(Item(name, column(name)) for name in names if name in needed)))
+    return node

@@ -1,0 +1,165 @@
+"""An owner's DuckDB: opens its tables with pandas' row order, and answers local queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpc_engine.errors import SchemaError, SourceError
+from mpc_engine.io.encode import Encoded, encode
+from mpc_engine.io.source import TableRef
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from mpc_compiler.ir import Field
+    from mpc_compiler.lower.stages import LocalQuery
+
+__all__ = ["LocalStore", "connect", "describe"]
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _reader(ref: TableRef) -> str:
+    if ref.kind == "sql":
+        return f"({ref.location})"
+    return f"read_parquet({_text(ref.location)})" if ref.kind == "parquet" else f"read_csv({_text(ref.location)})"
+
+
+def describe(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> list[tuple[str, str]]:
+    """Column names and DuckDB types of a table.
+
+    Raises
+    ------
+    SourceError
+        When the source cannot be read.
+    """
+    import duckdb
+
+    try:
+        found = connection.execute(f"DESCRIBE SELECT * FROM {_reader(ref)}").fetchall()
+    except duckdb.Error as error:
+        first = str(error).strip().splitlines()[0]
+        raise SourceError(
+            f"{ref.name} cannot be read: {first}", code="MPC-0504", hint="check the file with DuckDB or pandas"
+        ) from error
+    return [(str(row[0]), str(row[1])) for row in found]
+
+
+def connect(refs: Iterable[TableRef]) -> duckdb.DuckDBPyConnection:
+    """A private in-memory DuckDB with a view for each table.
+
+    The views add ``__row``, the position of each row, and turn NaN into NULL.
+    """
+    import duckdb
+
+    connection = duckdb.connect(":memory:", config={"preserve_insertion_order": True, "threads": 2})
+    for ref in refs:
+        columns = []
+        for name, kind in describe(connection, ref):
+            quoted = _quoted(name)
+            if kind in ("FLOAT", "DOUBLE"):
+                columns.append(f"CASE WHEN isnan({quoted}) THEN NULL ELSE {quoted} END AS {quoted}")
+            else:
+                columns.append(quoted)
+        select = f"SELECT {', '.join(columns)}, row_number() OVER () - 1 AS __row FROM {_reader(ref)}"
+        connection.execute(f"CREATE VIEW {_quoted(ref.name)} AS {select}")
+    return connection
+
+
+class LocalStore:
+    """One owner's results of local queries during one run. Nothing in it leaves this process unshared.
+
+    Parameters
+    ----------
+    refs : iterable of TableRef
+        The owner's tables.
+    """
+
+    def __init__(self, refs: Iterable[TableRef]) -> None:
+        self._connection = connect(refs)
+        self._results: dict[str, pa.Table] = {}
+        self._queries: dict[str, LocalQuery] = {}
+
+    def run(self, query: LocalQuery) -> int:
+        """Run a query and keep its result; returns the number of rows."""
+        import duckdb
+
+        try:
+            self._results[query.id] = self._connection.sql(query.sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise SourceError(
+                f"the local query of {query.owner} failed: {str(error).strip().splitlines()[0]}", code="MPC-0505"
+            ) from error
+        self._queries[query.id] = query
+        return int(self._results[query.id].num_rows)
+
+    def rows(self, query: str) -> int:
+        """Rows of a result."""
+        return int(self._results[query].num_rows)
+
+    def digests(self, query: str, names: tuple[str, ...]) -> NDArray[np.bytes_]:
+        """A digest of each row's merge key: 32 hex characters, the same for equal keys at every owner.
+
+        Raises
+        ------
+        SchemaError
+            When a key is missing (MPC-0109) or repeated (MPC-0108).
+        """
+        table = self._results[query].select(list(names))
+        owner = self._queries[query].owner
+        label = ", ".join(name.split("~")[0] for name in names)
+        missing = sum(table.column(name).null_count for name in names)
+        if missing:
+            raise SchemaError(
+                f"{missing} rows of {owner} have no merge key {label!r}",
+                code="MPC-0109",
+                hint=f"drop them before the merge: df[df[{names[0].split('~')[0]!r}].notna()]",
+            )
+        parts = [f"length({_quoted(n)}::VARCHAR)::VARCHAR || ':' || {_quoted(n)}::VARCHAR" for n in names]
+        self._connection.register("__keys", table)
+        try:
+            found = self._connection.execute(f"SELECT left(sha256({' || '.join(parts)}), 32) AS d FROM __keys").fetchnumpy()
+        finally:
+            self._connection.unregister("__keys")
+        digests: NDArray[np.bytes_] = np.asarray(found["d"]).astype("S32")
+        repeated = len(digests) - len(np.unique(digests))
+        if repeated:
+            raise SchemaError(
+                f"the merge key {label!r} of {owner} is not unique: {repeated} rows repeat a key",
+                code="MPC-0108",
+                hint=f"group first: df.groupby({names[0].split('~')[0]!r}).agg(...), then merge",
+            )
+        return digests
+
+    def column(self, query: str, field: Field, rows: NDArray[np.int64] | None) -> Encoded:
+        """Values (and validity) of a column as arrays that can be shared, at the given rows.
+
+        Raises
+        ------
+        RangeError
+            When a value lies outside the declared range or dictionary.
+        """
+        data = self._results[query].column(field.name)
+        if rows is not None:
+            data = data.take(rows)
+        return encode(data, field, self._queries[query].owner)
+
+    def table(self, query: str, names: tuple[str, ...]) -> pa.Table:
+        """Columns of a result in the clear, for a release by their owner."""
+        return self._results[query].select(list(names))
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._results.clear()
+        self._connection.close()

@@ -1,0 +1,153 @@
+"""The public profile of a table: types, row count, ranges rounded outward, dictionaries of text columns."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mpc_compiler.ir import DType, Field
+from mpc_compiler.ir.types import Kind
+from mpc_engine.errors import RangeError, SchemaError
+from mpc_engine.io.local import connect, describe
+from mpc_engine.io.source import TableRef
+
+if TYPE_CHECKING:
+    import duckdb
+
+__all__ = ["MAX_DICTIONARY", "Profile", "profile", "rounded"]
+
+MAX_DICTIONARY = 1024
+"""Text columns with more distinct values get no public dictionary."""
+
+_KINDS: tuple[tuple[str, Kind], ...] = (
+    (r"U?(TINY|SMALL|BIG)INT|U?INTEGER", "int"),
+    (r"FLOAT|DOUBLE|DECIMAL.*", "float"),
+    (r"BOOLEAN", "bool"),
+    (r"VARCHAR|ENUM.*", "string"),
+    (r"DATE", "date"),
+    (r"TIMESTAMP.*", "timestamp"),
+)
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What everyone may know of a table.
+
+    Attributes
+    ----------
+    name, owner : str
+        ``owner.table`` and its owner.
+    rows : int
+        Number of rows.
+    fields : tuple of Field
+        Columns with public types.
+    unsupported : dict of str to str
+        Columns of types that cannot be used, with the type.
+    """
+
+    name: str
+    owner: str
+    rows: int
+    fields: tuple[Field, ...]
+    unsupported: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+def rounded(lo: float, hi: float, *, whole: bool) -> tuple[float, float] | tuple[int, int]:
+    """A range rounded outward to an eighth of its width, a power of two, so that it tells little of the data.
+
+    Examples
+    --------
+    >>> rounded(21, 79, whole=True)
+    (16, 80)
+    >>> rounded(0, 1, whole=True)
+    (0, 1)
+    """
+    width = hi - lo
+    if width == 0:
+        return (int(lo), int(hi)) if whole else (float(lo), float(hi))
+    grain = 2.0 ** (math.ceil(math.log2(width)) - 3)
+    if whole:
+        step = max(int(grain), 1)
+        return int(lo) // step * step, -(-int(hi) // step) * step
+    return math.floor(lo / grain) * grain, math.ceil(hi / grain) * grain
+
+
+def profile(ref: TableRef) -> Profile:
+    """Compute the profile of a table, at its owner.
+
+    Raises
+    ------
+    SourceError, SchemaError, RangeError
+        When the table cannot be read, a declaration names no column, or a value lies outside its declared range.
+    """
+    connection = connect([ref])
+    try:
+        return _profile(connection, ref)
+    finally:
+        connection.close()
+
+
+def _kind(text: str) -> Kind | None:
+    return next((kind for pattern, kind in _KINDS if re.fullmatch(pattern, text)), None)
+
+
+def _profile(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> Profile:
+    columns = describe(connection, ref)
+    owner = ref.name.split(".")[0]
+    unknown = sorted((set(ref.ranges) | set(ref.dictionaries)) - {name for name, _ in columns})
+    if unknown:
+        raise SchemaError(f"{ref.name} has no column {unknown[0]!r} to declare a range for", code="MPC-0102")
+    table = '"' + ref.name.replace('"', '""') + '"'
+    count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    rows = int(count[0]) if count else 0
+    kinds = {name: _kind(text) for name, text in columns}
+    fields = [
+        Field(name, _dtype(connection, table, ref, name, kind), (owner,)) for name, kind in kinds.items() if kind is not None
+    ]
+    unsupported = {name: text for name, text in columns if kinds[name] is None}
+    return Profile(ref.name, owner, rows, tuple(fields), unsupported)
+
+
+def _dtype(connection: duckdb.DuckDBPyConnection, table: str, ref: TableRef, name: str, kind: Kind) -> DType:
+    quoted = '"' + name.replace('"', '""') + '"'
+    shown = {"date": f"date_diff('day', DATE '1970-01-01', {quoted})", "timestamp": f"epoch_us({quoted}::TIMESTAMP)"}
+    value = shown.get(kind, quoted)
+    found = connection.execute(f"SELECT count(*) - count({quoted}), min({value}), max({value}) FROM {table}").fetchone()
+    missing, lo, hi = found if found else (0, None, None)
+    nullable = bool(missing)
+    if kind == "bool":
+        return DType("bool", nullable)
+    if kind == "string":
+        return DType("string", nullable, domain=_dictionary(connection, table, quoted, ref, name))
+    return _ranged(kind, nullable, lo, hi, ref, name)
+
+
+def _ranged(kind: Kind, nullable: bool, lo: Any, hi: Any, ref: TableRef, name: str) -> DType:
+    declared = ref.ranges.get(name)
+    cast = float if kind == "float" else int
+    if declared is not None:
+        if lo is not None and (lo < declared[0] or hi > declared[1]):
+            raise RangeError(
+                f"column {name!r} of {ref.name} has values outside its declared range [{declared[0]:g}, {declared[1]:g}]",
+                code="MPC-0204",
+                hint="declare a wider range, or clip the column",
+            )
+        return DType(kind, nullable, cast(declared[0]), cast(declared[1]))
+    if lo is None:
+        return DType(kind, nullable, cast(0), cast(0))
+    if kind == "float" and not (math.isfinite(lo) and math.isfinite(hi)):
+        raise RangeError(f"column {name!r} of {ref.name} holds infinity", code="MPC-0207", hint="clip or filter it")
+    bounds = rounded(float(lo), float(hi), whole=False) if kind == "float" else rounded(int(lo), int(hi), whole=True)
+    return DType(kind, nullable, *bounds)
+
+
+def _dictionary(
+    connection: duckdb.DuckDBPyConnection, table: str, quoted: str, ref: TableRef, name: str
+) -> tuple[str, ...] | None:
+    if name in ref.dictionaries:
+        return ref.dictionaries[name]
+    query = f"SELECT DISTINCT {quoted}::VARCHAR FROM {table} WHERE {quoted} IS NOT NULL LIMIT {MAX_DICTIONARY + 1}"
+    values = [str(row[0]) for row in connection.execute(query).fetchall()]
+    return tuple(sorted(values)) if len(values) <= MAX_DICTIONARY else None

@@ -1,0 +1,68 @@
+"""What the protocol decides: how owners split columns, and what computing parties run programs on."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mpc_engine._version import __version__
+from mpc_engine.runtime.device import ClearDevice, Device
+from mpc_engine.runtime.shares import decode_clear, encode_clear
+
+if TYPE_CHECKING:
+    from mpc_engine.runtime.connections import Connections
+
+__all__ = ["NATIVE_KERNELS", "Splitter", "device_for", "splitter_for", "versions"]
+
+NATIVE_KERNELS = frozenset({"ring_matmul"})
+"""Primitives that run outside SPU, on the same shares."""
+
+
+class Splitter(Protocol):
+    """Splits arrays into shares and puts them together."""
+
+    def share(self, array: ArrayLike) -> list[bytes]:
+        """One wire for each computing party."""
+
+    def reconstruct(self, wires: list[bytes], *, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The array; discloses it to the caller."""
+
+
+class _Clear:
+    def share(self, array: ArrayLike) -> list[bytes]:
+        return [encode_clear(np.asarray(array))]
+
+    def reconstruct(self, wires: list[bytes], *, dtype: Any, shape: tuple[int, ...]) -> NDArray[Any]:
+        return decode_clear(wires[0], dtype=dtype, shape=shape)
+
+
+def splitter_for(protocol: str) -> Splitter:
+    """How columns are shared under ``protocol``."""
+    if protocol == "plaintext":
+        return _Clear()
+    from mpc_engine.runtime.spu_device import Sharer, runtime_config
+
+    return Sharer(runtime_config(protocol))
+
+
+def device_for(protocol: str, computing: tuple[str, ...], me: str, links: Connections) -> Device:
+    """The device of computing party ``me``; not connected yet."""
+    if protocol == "plaintext":
+        return ClearDevice()
+    from mpc_engine.runtime.spu_device import SpuDevice, runtime_config
+
+    return SpuDevice(computing.index(me), lambda: links.spu_link(computing, me), runtime_config(protocol))
+
+
+def versions(protocol: str) -> str:
+    """Versions that all parties must share: engine, Python and, on shares, SPU, JAX and the kernels."""
+    import mpc_kernels
+
+    names = ["jax", "jaxlib", "numpy"] + ([] if protocol == "plaintext" else ["spu"])
+    found = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    kernels = "native" if mpc_kernels.NATIVE else "reference"
+    return "; ".join([f"mpc-engine {__version__}", f"python {platform.python_version()}", f"kernels {kernels}", *found])

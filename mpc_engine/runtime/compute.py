@@ -1,0 +1,170 @@
+"""A computing party's programs: built from the plan, cut, compiled, compared, and run in lockstep."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mpc_compiler.lower.program import Program, Slot, build_program
+from mpc_compiler.lower.stages import Compute
+from mpc_compiler.options import Options
+from mpc_compiler.partition import KernelRegion, Partitioned, partition
+from mpc_engine.runtime.backend import NATIVE_KERNELS
+from mpc_engine.runtime.channel import Channel
+from mpc_engine.runtime.device import Compiled, Device
+from mpc_engine.runtime.messages import OutputWire
+from mpc_engine.runtime.replicated import Replicated
+from mpc_engine.runtime.steps import Steps
+
+__all__ = ["Programs", "Ready"]
+
+Step = Compiled | KernelRegion
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A program that can run: its arrays' names at the device, and its steps.
+
+    Attributes
+    ----------
+    slots : tuple of Slot
+        Inputs, in order.
+    digest : str
+        SHA-256 over all compiled code and kernel calls.
+    avals : dict of str to (shape, dtype)
+        Shape and type of every variable.
+    text : str
+        How the program was cut.
+    """
+
+    program: Program
+    cut: Partitioned
+    steps: tuple[Step, ...]
+    avals: dict[str, tuple[tuple[int, ...], str]]
+    digest: str
+    text: str
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """Inputs, in order."""
+        return self.program.inputs
+
+
+class Programs:
+    """Builds, keeps and runs the programs of one computing party.
+
+    Parameters
+    ----------
+    device : Device
+        Runs the regions.
+    computing : tuple of str
+        Computing parties by rank.
+    me : str
+        This one.
+    """
+
+    _KEPT = 32
+
+    def __init__(self, device: Device, computing: tuple[str, ...], me: str) -> None:
+        self._device = device
+        self._computing = computing
+        self._me = me
+        self._ready: dict[tuple[Any, ...], Ready] = {}
+        self._kernels: Replicated | None = None
+        self._channel: Channel | None = None
+        self._counter = itertools.count()
+
+    def prepare(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
+        """The program for these row counts, compiled; kept for the next run of the same plan."""
+        key = (compute, tuple(sorted(rows.items())), options)
+        if key not in self._ready:
+            if len(self._ready) >= self._KEPT:
+                self._ready.pop(next(iter(self._ready)))
+            self._ready[key] = self._build(compute, rows, options)
+        return self._ready[key]
+
+    def _build(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
+        program = build_program(compute, rows)
+        cut = partition(
+            program.fn,
+            program.specs,
+            protocol=options.protocol,
+            kernels=options.kernels,
+            available=NATIVE_KERNELS if options.protocol == "aby3" else frozenset(),
+        )
+        steps: list[Step] = []
+        digest = hashlib.sha256()
+        for region in cut.regions:
+            if isinstance(region, KernelRegion):
+                steps.append(region)
+                digest.update(repr((region.primitive, sorted(region.params.items()), region.inputs, region.outputs)).encode())
+            else:
+                compiled = self._device.compile(region)
+                steps.append(compiled)
+                digest.update(compiled.digest.encode())
+        return Ready(program, cut, tuple(steps), _avals(program, cut), digest.hexdigest(), str(cut))
+
+    def connect(self, channel: Channel) -> None:
+        """Link the computing parties, once, and agree on the seeds of the native kernels."""
+        self._device.connect()
+        self._channel = channel
+        if self._device.parties == 3 and self._kernels is None:
+            self._kernels = Replicated(self._device.rank, self._exchange)
+            self._kernels.setup()
+
+    def _exchange(self, to: int, payload: bytes | memoryview, frm: int) -> bytes:
+        assert self._channel is not None
+        return self._channel.exchange(self._computing[to], self._computing[frm], "kernel", payload)
+
+    def load(self, ready: Ready, slot: Slot, wire: bytes) -> None:
+        """Take in this party's share of an input."""
+        at = ready.slots.index(slot)
+        self._device.load(ready.cut.inputs[at], wire, dtype=slot.dtype.name, shape=ready.program.specs[at].shape)
+
+    def execute(self, ready: Ready, channel: Channel, steps: Steps) -> tuple[OutputWire, ...]:
+        """Run all regions; returns this party's shares of the outputs."""
+        self._channel = channel
+        names: set[str] = set(ready.cut.inputs)
+        for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
+            names.update(region.outputs)
+            if isinstance(step, KernelRegion):
+                with steps.step(f"region {number}: {step.primitive}", "native"):
+                    self._kernel(step, ready)
+            else:
+                with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", "spu") as cost:  # type: ignore[union-attr]
+                    spent = self._device.run(step)
+                    cost.add((spent.rounds, spent.bytes_sent))
+        wires = [self._output(ready, at) for at in range(len(ready.program.outputs))]
+        self._device.delete(*names)
+        return tuple(wires)
+
+    def _kernel(self, region: KernelRegion, ready: Ready) -> None:
+        assert region.primitive == "ring_matmul" and self._kernels is not None
+        left, right = region.inputs
+        (out,) = region.outputs
+        a, b = (self._device.arithmetic(name).reshape(*ready.avals[name][0], 2) for name in (left, right))
+        shape, dtype = ready.avals[out]
+        self._device.store(out, self._kernels.matmul(a, b).reshape(-1, 2), dtype=dtype, shape=shape)
+
+    def _output(self, ready: Ready, at: int) -> OutputWire:
+        slot, name = ready.program.outputs[at], ready.cut.outputs[at]
+        shape, dtype = ready.avals[name]
+        return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, self._device.export(name))
+
+
+def _avals(program: Program, cut: Partitioned) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and dtype of every variable that a region reads or makes."""
+    found = {name: (tuple(spec.shape), np.dtype(spec.dtype).name) for name, spec in zip(cut.inputs, program.specs, strict=True)}
+    for region in cut.regions:
+        if isinstance(region, KernelRegion):
+            (rows, _), ((_, columns), dtype) = found[region.inputs[0]][0], found[region.inputs[1]]
+            found[region.outputs[0]] = ((rows, columns), dtype)
+            continue
+        body = region.jaxpr.jaxpr
+        for name, variable in zip(region.outputs, body.outvars, strict=True):
+            found[name] = (tuple(variable.aval.shape), np.dtype(variable.aval.dtype).name)
+    return found

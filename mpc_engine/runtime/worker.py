@@ -1,0 +1,349 @@
+"""One party's walk through the stages of a plan, the same code under every executor.
+
+Order of a run: compile, compare digests with everyone, local queries, alignment, sizes, compile the program,
+compare the code's digests, share columns, run regions in lockstep, export the results' shares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpc_compiler.lower.plan import Compiled, compile_plan
+from mpc_compiler.lower.program import ORDER, Slot, input_slots
+from mpc_compiler.lower.stages import Align, Compute, Input
+from mpc_compiler.serde import decode_plan
+from mpc_engine.errors import ProtocolMismatchError, SchemaError
+from mpc_engine.io.local import LocalStore
+from mpc_engine.io.tables import to_ipc
+from mpc_engine.runtime.backend import device_for, splitter_for, versions
+from mpc_engine.runtime.channel import Channel
+from mpc_engine.runtime.compute import Programs
+from mpc_engine.runtime.device import Device
+from mpc_engine.runtime.connections import Connections
+from mpc_engine.runtime.messages import OutputWire, PartySetup, Pledge, Report, RunRequest, TableOut, decode, encode
+from mpc_engine.runtime.steps import Steps
+
+__all__ = ["Worker"]
+
+Rows = NDArray[np.int64]
+
+
+def _digest(*parts: bytes | str) -> str:
+    joined = b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(joined).hexdigest()
+
+
+class Worker:
+    """A party: owner of tables, computing party, or both.
+
+    Parameters
+    ----------
+    name : str
+        This party.
+    setup : PartySetup
+        Who takes part, and this party's tables.
+    links : Connections
+        Connections to the others.
+    """
+
+    def __init__(self, name: str, setup: PartySetup, links: Connections) -> None:
+        self.name = name
+        self._setup = setup
+        self._links = links
+        self._device: Device | None = None
+        self._programs: Programs | None = None
+        if name in setup.computing:
+            self._device = device_for(setup.protocol, setup.computing, name, links)
+            self._programs = Programs(self._device, setup.computing, name)
+
+    def connect(self) -> None:
+        """Link the computing parties now rather than in the first run."""
+        if self._programs is not None:
+            self._programs.connect(self._links.channel())
+
+    def run(self, request: RunRequest) -> Report:
+        """Walk through the stages.
+
+        Raises
+        ------
+        MpcError
+            This party's own error; its peers are told that it gives up.
+        """
+        channel = self._links.channel()
+        try:
+            return _Walk(self, request, channel).run()
+        except BaseException as error:
+            channel.abort(error)
+            raise
+
+    def close(self) -> None:
+        """Let go of device and links."""
+        if self._device is not None:
+            self._device.close()
+        self._links.close()
+
+
+class _Walk:
+    """The state of one run at one party."""
+
+    def __init__(self, worker: Worker, request: RunRequest, channel: Channel) -> None:
+        self.name = worker.name
+        self._setup = worker._setup
+        self._links = worker._links
+        self._device = worker._device
+        self._programs = worker._programs
+        self._request = request
+        self._channel = channel
+        self._steps = Steps(channel)
+        self._store = LocalStore(self._setup.tables)
+        self._members: dict[str, dict[str, Rows | None]] = {}
+        self._partition = ""
+        self._mine: dict[str, bytes] = {}
+        self._owners: dict[str, str] = {}
+        self._locals: dict[str, tuple[str, ...]] = {}
+
+    def run(self) -> Report:
+        try:
+            return self._run()
+        finally:
+            self._store.close()
+
+    def _run(self) -> Report:
+        with self._steps.step("compile the plan", "compiler"):
+            compiled = compile_plan(decode_plan(self._request.plan), self._request.options)
+        self._owners = {query.id: query.owner for query in compiled.queries}
+        self._locals = {query.id: (query.id,) for query in compiled.queries}
+        self._locals |= {stage.id: stage.members for stage in compiled.aligns}
+        with self._steps.step("compare digests", "channel"):
+            self._compare(compiled)
+        self._query(compiled)
+        for stage in compiled.aligns:
+            with self._steps.step(f"align {stage.left_local} with {stage.right_local}", "psi") as cost:
+                cost.add(self._align(stage))
+        wires: tuple[OutputWire, ...] = ()
+        if compiled.compute is not None:
+            wires = self._compute(compiled.compute)
+        tables = self._release(compiled)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return Report(wires, tables, tuple(self._steps.done), self._partition, peak)
+
+    # --- before anything is sent ---------------------------------------------------------------------------------
+
+    def _compare(self, compiled: Compiled) -> None:
+        options = self._request.options
+        if options.protocol != self._setup.protocol or options.computing != self._setup.computing:
+            raise ProtocolMismatchError("the run's options differ from this runtime's", code="MPC-0704")
+        config = self._device.config if self._device is not None else b""
+        mine = Pledge(
+            plan=_digest(self._request.plan),
+            options=_digest(encode(options)),
+            stages=_digest(repr(compiled.stages)),
+            runtime=_digest(config) if config else "",
+            versions=versions(options.protocol),
+        )
+        tag = f"{self._request.run}/pledge"
+        for party, payload in self._channel.agree(tag, encode(mine)).items():
+            theirs = decode(payload, Pledge)
+            if not theirs.runtime or not mine.runtime:
+                theirs = Pledge(theirs.plan, theirs.options, theirs.stages, mine.runtime, theirs.versions)
+            if theirs != mine:
+                raise ProtocolMismatchError(
+                    f"{self.name} and {party} differ in {mine.difference(theirs)}",
+                    code="MPC-0705",
+                    hint="run the same release with the same options at every party",
+                )
+
+    # --- owners ------------------------------------------------------------------------------------------------------
+
+    def _query(self, compiled: Compiled) -> None:
+        for query in compiled.queries:
+            if query.owner != self.name:
+                continue
+            with self._steps.step(f"query {query.id} in {self.name}'s DuckDB", "duckdb"):
+                rows = self._store.run(query)
+                if rows > query.max_rows:
+                    raise SchemaError(
+                        f"a merge inside {self.name} made {rows} rows of at most {query.max_rows}: keys repeat on both sides",
+                        code="MPC-0108",
+                        hint="make one side's key unique: df.groupby(key).agg(...)",
+                    )
+                self._members[query.id] = {query.id: None}
+
+    def _align(self, stage: Align) -> tuple[int, int]:
+        """Find the common rows; returns (rounds, bytes) of the intersection protocol."""
+        traffic = (0, 0)
+        tag = f"{self._request.run}/{stage.id}"
+        mine: dict[str, Rows | None] = {}
+        key_owners = {stage.left: stage.left_owner, stage.right: stage.right_owner}
+        for side, owner in key_owners.items():
+            before = self._members.get(side, {})
+            positions: Rows | None = None
+            if self.name == owner:
+                positions, traffic = self._intersect(stage, left=side == stage.left)
+                for other in self._others(side) - {owner}:
+                    self._channel.send(other, tag, positions.tobytes())
+            elif before:
+                positions = np.frombuffer(self._channel.recv(owner, tag), np.int64)
+            if positions is not None:
+                mine |= {local: positions if old is None else old[positions] for local, old in before.items()}
+        if mine:
+            self._members[stage.id] = mine
+        return traffic
+
+    def _others(self, source: str) -> set[str]:
+        """Owners of the rows of an aligned source."""
+        return {self._owners[local] for local in self._locals[source]}
+
+    def _intersect(self, stage: Align, *, left: bool) -> tuple[Rows, tuple[int, int]]:
+        side, local = (stage.left, stage.left_local) if left else (stage.right, stage.right_local)
+        names = stage.left_on if left else stage.right_on
+        digests = self._store.digests(local, names)
+        rows = self._members[side][local]
+        if rows is not None:
+            digests = digests[rows]
+        pair = (min(stage.left_owner, stage.right_owner), max(stage.left_owner, stage.right_owner))
+        tag = f"{self._request.run}/{stage.id}/psi"
+        peer = stage.right_owner if left else stage.left_owner
+        if self._setup.protocol == "plaintext":
+            from mpc_engine.runtime.psi import clear_align
+
+            def exchange(payload: bytes) -> bytes:
+                return self._channel.exchange(peer, peer, tag, payload)
+
+            return clear_align(digests, exchange), (0, 0)
+        from mpc_engine.runtime.psi import align
+
+        # An owner that refuses its keys must stop its peer before the two enter the intersection.
+        self._channel.exchange(peer, peer, tag, b"ready")
+        link = self._links.psi_link(pair, self.name, f"{self._request.run}-{stage.id}")
+        found, cost = align(link, digests)
+        return found, cost
+
+    # --- shares ------------------------------------------------------------------------------------------------------
+
+    def _compute(self, compute: Compute) -> tuple[OutputWire, ...]:
+        with self._steps.step("announce row counts", "channel"):
+            rows = {source.id: self._announce(source) for source in compute.inputs}
+        tag = self._request.run
+        if self._programs is None:
+            with self._steps.step("compare the code's digests", "channel"):
+                self._channel.agree(f"{tag}/code", b"")
+            with self._steps.step("share columns", "channel"):
+                self._share(compute, rows)
+            return ()
+        with self._steps.step("compile the program", "compiler"):
+            ready = self._programs.prepare(compute, rows, self._request.options)
+            self._partition = ready.text
+        with self._steps.step("compare the code's digests", "channel"):
+            self._compare_code(ready.digest)
+        with self._steps.step("link the computing parties", "channel"):
+            self._programs.connect(self._channel)
+        with self._steps.step("share columns", "channel"):
+            self._share(compute, rows)
+            for slot in ready.slots:
+                for owner in self._slot_owners(compute, slot):
+                    name = f"{tag}/{slot.relation}/{slot.column}/{slot.valid:d}"
+                    wire = self._mine.pop(name) if owner == self.name else self._channel.recv(owner, name)
+                    self._programs.load(ready, slot, wire)
+        return self._programs.execute(ready, self._channel, self._steps)
+
+    def _compare_code(self, digest: str) -> None:
+        for party, theirs in self._channel.agree(f"{self._request.run}/code", digest.encode()).items():
+            if party in self._setup.computing and theirs != digest.encode():
+                raise ProtocolMismatchError(
+                    f"{self.name} and {party} compiled different programs from the same plan",
+                    code="MPC-0706",
+                    hint="install the same versions of jax and spu everywhere",
+                )
+
+    def _announce(self, source: Input) -> int:
+        """Tell everyone how many rows an input has, and check that all its owners say the same."""
+        owners = sorted(self._others(source.source))
+        tag = f"{self._request.run}/rows/{source.id}"
+        if self.name in owners:
+            rows = self._rows(source)
+            for party in self._channel.peers:
+                self._channel.send(party, tag, str(rows).encode())
+        told = {self._rows(source) if o == self.name else _count(self._channel.recv(o, tag)) for o in owners}
+        if len(told) != 1:
+            raise ProtocolMismatchError(f"the owners of {source.id} announce different row counts", code="MPC-0707")
+        count = told.pop()
+        if count > source.rows:
+            raise ProtocolMismatchError(
+                f"{source.id} has {count} rows, more than the {source.rows} that the plan's ranges were checked for",
+                code="MPC-0707",
+                hint="the data changed since the session was opened: open it again",
+            )
+        return count
+
+    def _rows(self, source: Input) -> int:
+        members = self._members[source.source]
+        local, positions = next(iter(members.items()))
+        return self._store.rows(local) if positions is None else len(positions)
+
+    def _slot_owners(self, compute: Compute, slot: Slot) -> list[str]:
+        source = next(s for s in compute.inputs if s.id == slot.relation)
+        if slot.column == ORDER:
+            return [self._owners[source.order_local]]
+        return [wanted.owner for wanted in source.columns if wanted.name == slot.column]
+
+    def _share(self, compute: Compute, rows: Mapping[str, int]) -> None:
+        """Split every column of mine and send one message a computing party and array."""
+        splitter = splitter_for(self._setup.protocol)
+        for slot in input_slots(compute):
+            if self.name not in self._slot_owners(compute, slot):
+                continue
+            array = self._array(compute, slot)
+            if len(array) != rows[slot.relation]:
+                raise ProtocolMismatchError("a column has another length than announced", code="MPC-0707")
+            tag = f"{self._request.run}/{slot.relation}/{slot.column}/{slot.valid:d}"
+            for party, wire in zip(self._setup.computing, splitter.share(array), strict=True):
+                self._deliver(party, tag, wire)
+
+    def _deliver(self, party: str, tag: str, wire: bytes) -> None:
+        if party == self.name:
+            self._mine[tag] = wire
+        else:
+            self._channel.send(party, tag, wire)
+
+    def _array(self, compute: Compute, slot: Slot) -> NDArray[Any]:
+        source = next(s for s in compute.inputs if s.id == slot.relation)
+        members = self._members[source.source]
+        if slot.column == ORDER:
+            positions = members[source.order_local]
+            assert positions is not None
+            rank = np.empty(len(positions), np.int64)
+            rank[np.argsort(positions, kind="stable")] = np.arange(len(positions))
+            return rank
+        wanted = next(w for w in source.columns if w.name == slot.column)
+        encoded = self._store.column(wanted.local, wanted.field, members[wanted.local])
+        if slot.valid:
+            assert encoded.valid is not None
+            return encoded.valid
+        return encoded.value
+
+    # --- results -----------------------------------------------------------------------------------------------------
+
+    def _release(self, compiled: Compiled) -> tuple[TableOut, ...]:
+        """Rows that this owner computed alone and releases in the clear."""
+        tables = []
+        for stage in compiled.releases:
+            if self._owners.get(stage.source) != self.name:
+                continue
+            table = self._store.table(stage.source, stage.held)
+            table = table.rename_columns([field.name for field in stage.fields])
+            tables.append(TableOut(stage.output, to_ipc(table)))
+        return tuple(tables)
+
+
+def _count(payload: bytes) -> int:
+    text = payload.decode("ascii", "replace")
+    if not text.isdigit() or len(text) > 18:
+        raise ProtocolMismatchError("a row count is malformed", code="MPC-0703")
+    return int(text)

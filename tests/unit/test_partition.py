@@ -1,0 +1,168 @@
+"""Cutting programs into SPU regions and kernel calls: same results, same cut for every party."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import core, lax
+
+from mpc_compiler.errors import UnsupportedError
+from mpc_compiler.ops import primitives as ops
+from mpc_compiler.partition import KernelRegion, Partitioned, SpuRegion, partition
+
+INT = jax.ShapeDtypeStruct((6,), np.dtype(np.int64))
+FLOAT = jax.ShapeDtypeStruct((6,), np.dtype(np.float64))
+BOOL = jax.ShapeDtypeStruct((6,), np.dtype(np.bool_))
+RNG = np.random.default_rng(5)
+ARGS = (RNG.integers(-9, 9, 6), RNG.integers(0, 64, 6) / 8, RNG.random(6) > 0.5)
+
+
+def execute(parts: Partitioned, args: tuple[Any, ...]) -> list[Any]:
+    """Run the regions in the clear, as an executor would on shares."""
+    env = dict(zip(parts.inputs, args, strict=True))
+    for region in parts.regions:
+        ins = [env[name] for name in region.inputs]
+        if isinstance(region, SpuRegion):
+            outs = core.jaxpr_as_fun(region.jaxpr)(*ins)
+        else:
+            outs = ops.PRIMITIVES[region.primitive].primitive.bind(*ins, **region.params)
+        env.update(zip(region.outputs, outs, strict=True))
+    return [env[name] for name in parts.outputs]
+
+
+def matmuls(x: Any, f: Any, b: Any) -> Any:
+    hot = jnp.stack([b, ~b]).astype(jnp.int64)
+    return ops.ring_matmul(hot, (x * x)[:, None]) + 1, ops.ring_matmul(hot, f[:, None])
+
+
+def mixed(x: Any, f: Any, b: Any) -> Any:
+    helper = jax.jit(lambda v: jax.nn.relu(v) + np.arange(6.0))
+    first, *rest = ops.sort_rows((b,), (x, helper(f)), (1,))
+    return {"sorted": rest, "flag": first, "same": x, "one": jnp.ones(3), "again": f, "two": x}
+
+
+def looped(x: Any, f: Any, b: Any) -> Any:
+    return lax.fori_loop(0, 3, lambda _, v: ops.ring_matmul(jnp.ones((6, 6), jnp.int64) * x[0], v), x[:, None])
+
+
+PROGRAMS = [matmuls, mixed, looped]
+
+
+@pytest.mark.parametrize("fn", PROGRAMS)
+@pytest.mark.parametrize("kernels", ["auto", "native", "spu"])
+@pytest.mark.parametrize("protocol", ["aby3", "cheetah", "plaintext"])
+def test_regions_compute_what_the_program_does(fn: Any, kernels: Any, protocol: str) -> None:
+    parts = partition(fn, [INT, FLOAT, BOOL], protocol=protocol, kernels=kernels)
+    expected = jax.tree.leaves(jax.jit(fn)(*ARGS))
+    got = execute(parts, ARGS)
+    assert len(got) == len(expected)
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_array_equal(g, e)
+
+
+def test_native_cuts_only_under_aby3() -> None:
+    for protocol, kernels, count in [("aby3", "native", 2), ("aby3", "spu", 0), ("cheetah", "native", 0)]:
+        parts = partition(matmuls, [INT, FLOAT, BOOL], protocol=protocol, kernels=kernels)  # type: ignore[arg-type]
+        assert sum(isinstance(r, KernelRegion) for r in parts.regions) == count
+    none = partition(matmuls, [INT, FLOAT, BOOL], protocol="aby3", kernels="native", available=frozenset())
+    assert all(isinstance(r, SpuRegion) for r in none.regions)
+
+
+def test_auto_takes_the_kernel_for_large_products_only() -> None:
+    def product(a: Any, b: Any) -> Any:
+        return ops.ring_matmul(a, b)
+
+    for rows, count in [(8, 0), (1_000_000, 1)]:
+        specs = [jax.ShapeDtypeStruct(s, np.dtype(np.int64)) for s in ((10, rows), (rows, 3))]
+        parts = partition(product, specs, protocol="aby3")
+        assert sum(isinstance(r, KernelRegion) for r in parts.regions) == count
+
+
+def test_a_kernel_takes_no_public_operand() -> None:
+    parts = partition(lambda x: ops.ring_matmul(jnp.ones((2, 6), jnp.int64), x[:, None]), [INT], protocol="aby3", kernels="native")
+    assert [type(r) for r in parts.regions] == [SpuRegion]
+
+
+def test_loop_bodies_stay_in_spu() -> None:
+    parts = partition(looped, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")
+    assert [type(r) for r in parts.regions] == [SpuRegion]
+
+
+def test_every_party_gets_the_same_cut() -> None:
+    def text(parts: Partitioned) -> str:
+        return str(parts) + "".join(str(r.jaxpr) for r in parts.regions if isinstance(r, SpuRegion))
+
+    first = partition(matmuls, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")
+    jax.clear_caches()
+    assert text(partition(matmuls, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")) == text(first)
+
+
+def test_reads_like_prose() -> None:
+    parts = partition(matmuls, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")
+    assert "native  v3 <- ring_matmul(v0, v1): 1 rounds, 48 B" in str(parts).replace("v2", "v3")
+    assert str(parts).startswith("aby3: in0, in1, in2 -> ")
+    assert not parts.cost.exact
+
+
+def test_nested_calls_are_inlined() -> None:
+    @jax.jit
+    def inner(x: Any) -> Any:
+        return jax.jit(lambda v: v * 2)(x) + 1
+
+    parts = partition(lambda x: jax.nn.silu(inner(x)), [FLOAT], protocol="aby3")
+    (region,) = parts.regions
+    assert isinstance(region, SpuRegion)
+    assert not {e.primitive.name for e in region.jaxpr.jaxpr.eqns} & {"pjit", "custom_jvp_call"}
+
+
+def test_outputs_that_no_equation_makes() -> None:
+    parts = partition(lambda x, y: (y, 3.0, x, x, np.arange(2)), [INT, FLOAT], protocol="aby3")
+    got = execute(parts, ARGS[:2])
+    for g, e in zip(got, (ARGS[1], 3.0, ARGS[0], ARGS[0], np.arange(2)), strict=True):
+        np.testing.assert_array_equal(g, e)
+    assert not set(parts.outputs) & set(parts.inputs)
+    assert parts.public == {parts.outputs[1], parts.outputs[4]}
+
+
+def test_dead_code_and_unused_columns_are_dropped() -> None:
+    def fn(x: Any, f: Any) -> Any:
+        jnp.exp(f)
+        _, first, _ = ops.sort_rows((x,), (f, f * 2), (8,))
+        return first
+
+    (region,) = partition(fn, [INT, FLOAT], protocol="aby3").regions
+    assert isinstance(region, SpuRegion)
+    (sort,) = region.jaxpr.jaxpr.eqns
+    assert sort.params["keep"] == (False,)
+    assert len(sort.invars) == 2
+
+
+def test_unused_inputs_are_kept_as_names_only() -> None:
+    parts = partition(lambda x, y: x + 1, [INT, FLOAT], protocol="aby3")
+    assert parts.inputs == ("in0", "in1")
+    assert parts.regions[0].inputs == ("in0",)
+
+
+@pytest.mark.parametrize("method", ["network", "radix"])
+def test_sorts_know_their_protocol_even_in_loops(method: str) -> None:
+    def fn(x: Any) -> Any:
+        def step(v: Any, _: Any) -> tuple[Any, None]:
+            return ops.sort_rows((v,), (), (8,))[0], None
+
+        return lax.scan(step, x, None, length=2)[0]
+
+    protocol = "cheetah" if method == "network" else "aby3"
+    (region,) = partition(fn, [INT], protocol=protocol).regions
+    assert isinstance(region, SpuRegion)
+    assert f"method={method}" in str(region.jaxpr)
+
+
+def test_a_branch_on_a_secret_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="needs the value of a secret") as caught:
+        partition(lambda x: x if x[0] > 0 else -x, [INT], protocol="aby3")
+    assert caught.value.code == "MPC-0320"
+    assert "jax.numpy.where" in caught.value.hint
