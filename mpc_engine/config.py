@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mpc_compiler.options import COMPUTING, Options
+
 from mpc_engine.errors import ConfigError
 
 __all__ = ["EXECUTORS", "LocalConfig"]
@@ -22,8 +23,8 @@ class LocalConfig:
 
     Examples
     --------
-    >>> LocalConfig.make(["bank_a", "bank_b"], protocol="aby3", executor="ray", kernels="auto", computing=None).computing
-    ('bank_a', 'bank_b', 'neutral')
+    >>> LocalConfig.make(["a", "b"], protocol="aby3", executor="ray", kernels="auto", computing=None).computing
+    ('a', 'b', 'neutral')
     """
 
     owners: tuple[str, ...]
@@ -91,5 +92,3 @@ def _default(owners: Sequence[str], need: int, protocol: str) -> tuple[str, ...]
         if name not in chosen and name not in owners:
             chosen.append(name)
     return tuple(chosen)
-
-

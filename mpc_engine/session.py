@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mpc_compiler.ir import Output, Plan, Scan, make
+
 from mpc_engine.config import LocalConfig
 from mpc_engine.errors import ConfigError, MpcError, SchemaError, UnsupportedError
 from mpc_engine.frame.base import Lazy, identity
@@ -25,6 +26,7 @@ from mpc_engine.observe.events import Progress
 if TYPE_CHECKING:
     from mpc_compiler.explain import Explanation
     from mpc_compiler.lower.plan import Compiled
+
     from mpc_engine.io.profile import Profile
     from mpc_engine.io.source import TableRef
     from mpc_engine.runtime.executors import Executor
@@ -44,8 +46,9 @@ def collect(*frames: Lazy, to: str | Sequence[str] | None = None) -> list[Any]:
     Examples
     --------
     >>> import pandas as pd, mpc_engine as mpc
-    >>> with mpc.Session.local({"a": {"t": pd.DataFrame({"x": [1, 2]})}}, protocol="plaintext", executor="threads") as s:
-    ...     x = s.table("a.t")["x"]
+    >>> tables = {"a": {"t": pd.DataFrame({"x": [1, 2]})}}
+    >>> with mpc.Session.local(tables, protocol="plaintext", executor="threads") as session:
+    ...     x = session.table("a.t")["x"]
     ...     mpc.collect(x.sum(), x.max())
     [3, 2]
     """
@@ -119,16 +122,25 @@ class Session:
 
         if policy is not None:
             raise UnsupportedError(
-                "policies are not supported yet", code="MPC-0316", hint="policy=None: a simulation where all may be collected"
+                "policies are not supported yet",
+                code="MPC-0316",
+                hint="policy=None: a simulation where all may be collected",
             )
         owners = [owner for owner, held in tables.items() if held]
         config = LocalConfig.make(
-            owners, protocol=protocol, executor=executor, kernels=kernels, computing=computing, pushdown=pushdown, timeout=timeout
+            owners,
+            protocol=protocol,
+            executor=executor,
+            kernels=kernels,
+            computing=computing,
+            pushdown=pushdown,
+            timeout=timeout,
         )
         folder = Path(tempfile.mkdtemp(prefix="mpc-engine-"))
         try:
             refs = {
-                owner: tuple(place(f"{owner}.{name}", data, folder) for name, data in tables[owner].items()) for owner in owners
+                owner: tuple(place(f"{owner}.{name}", data, folder) for name, data in tables[owner].items())
+                for owner in owners
             }
             return cls(config, refs, folder)
         except BaseException:
@@ -170,7 +182,9 @@ class Session:
         for name in receivers:
             if to is not None and name not in self._config.parties:
                 raise ConfigError(
-                    f"there is no party {name!r} to receive a result", code="MPC-0808", hint=", ".join(self._config.parties)
+                    f"there is no party {name!r} to receive a result",
+                    code="MPC-0808",
+                    hint=", ".join(self._config.parties),
                 )
         names = ["result"] if len(frames) == 1 else [f"result_{k}" for k in range(1, len(frames) + 1)]
         return Plan(tuple(Output(name, frame._rel, receivers) for name, frame in zip(names, frames, strict=True)))
@@ -194,6 +208,7 @@ class Session:
     def collect_frames(self, frames: Sequence[Lazy], *, to: str | Sequence[str] | None = None) -> list[Any]:
         """Run one plan for all frames and return what the receivers get."""
         from mpc_compiler.serde import encode_plan
+
         from mpc_engine.runtime.messages import RunRequest
         from mpc_engine.runtime.results import assemble
 
@@ -275,5 +290,3 @@ class Session:
             f"<session: {', '.join(self.tables())}; {config.options.protocol} among {', '.join(config.computing)}; "
             f"{config.executor}>"
         )
-
-

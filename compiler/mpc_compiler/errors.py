@@ -47,9 +47,7 @@ class MpcError(Exception):
 
     default_code = "MPC-0001"
 
-    def __init__(
-        self, message: str, *, code: str = "", hint: str = "", where: str = "", node: object = None
-    ) -> None:
+    def __init__(self, message: str, *, code: str = "", hint: str = "", where: str = "", node: object = None) -> None:
         super().__init__(message)
         self.message = message
         self.code = code or self.default_code

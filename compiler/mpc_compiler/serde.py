@@ -25,7 +25,7 @@ MAX_BYTES = 16 << 20
 MAX_NODES = 10_000
 
 _TYPES: dict[str, type[Any]] = {
-    kind.__struct_config__.tag: kind  # type: ignore[attr-defined]
+    str(kind.__struct_config__.tag): kind
     for kind in (
         rels.Scan, rels.Project, rels.Filter, rels.Join, rels.Aggregate, rels.Sort, rels.Limit, rels.Local, rels.Fit,
         rels.Apply, rels.Metric,
@@ -87,7 +87,9 @@ def decode_plan(data: bytes) -> Plan:
         document = msgspec.json.decode(data, type=_Document)
         if document.format != FORMAT:
             raise ProtocolMismatchError(
-                f"plan format {document.format} is not {FORMAT}", code="MPC-0702", hint="install the same version everywhere"
+                f"plan format {document.format} is not {FORMAT}",
+                code="MPC-0702",
+                hint="install the same version everywhere",
             )
         if len(document.nodes) > MAX_NODES:
             raise ProtocolMismatchError("the plan has too many nodes", code="MPC-0701")
@@ -128,5 +130,3 @@ def _link(reference: object, built: list[Rel]) -> Rel:
 def fingerprint(plan: Plan) -> str:
     """SHA-256 of the canonical bytes, in hex."""
     return hashlib.sha256(encode_plan(plan)).hexdigest()
-
-

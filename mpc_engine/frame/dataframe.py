@@ -24,6 +24,7 @@ from mpc_compiler.ir import (
     column,
     make,
 )
+
 from mpc_engine.frame.base import Lazy, common, identity
 from mpc_engine.frame.groupby import GroupBy, named_aggs
 from mpc_engine.frame.place import mark, placed
@@ -99,7 +100,9 @@ class DataFrame(Lazy):
             return self._with(self._base, {name: self._items[name] for name in self._index} | chosen)
         if isinstance(key, str):
             return named_column(self._session, self._base, self._items, self._index, key)
-        raise SchemaError(f"cannot select by a {type(key).__name__}", code="MPC-0103", hint="a name, list of names, or mask")
+        raise SchemaError(
+            f"cannot select by a {type(key).__name__}", code="MPC-0103", hint="a name, list of names, or mask"
+        )
 
     def __getattr__(self, name: str) -> Series:
         if name.startswith("_"):
@@ -202,7 +205,9 @@ class DataFrame(Lazy):
         return _merge(self, right, left_keys, right_keys, suffixes)
 
     @placed
-    def groupby(self, by: str | Sequence[str], *, sort: bool = True, dropna: bool = True, as_index: bool = True) -> GroupBy:
+    def groupby(
+        self, by: str | Sequence[str], *, sort: bool = True, dropna: bool = True, as_index: bool = True
+    ) -> GroupBy:
         """Group by columns; the groups that occur, and how many, are part of what the receiver learns."""
         if not sort or not dropna:
             option = "sort=False" if not sort else "dropna=False"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Agg, Aggregate, column, make
+from mpc_compiler.ir import Agg, Aggregate, Expr, column, make
+
 from mpc_engine.frame.base import identity
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Series
@@ -52,7 +53,10 @@ class GroupBy:
     def _made(self, aggs: tuple[Agg, ...]) -> DataFrame:
         from mpc_engine.frame.dataframe import DataFrame
 
-        needed = [*self._keys, *dict.fromkeys(agg.column for agg in aggs if agg.column and agg.column not in self._keys)]
+        needed = [
+            *self._keys,
+            *dict.fromkeys(agg.column for agg in aggs if agg.column and agg.column not in self._keys),
+        ]
         base = mark(make(Aggregate(self._frame[needed].reset_index()._rel, self._keys, aggs)))
         return DataFrame(self._frame._session, base, identity(base), self._keys if self._as_index else ())
 
@@ -67,7 +71,7 @@ class GroupBy:
         frame = self._made((Agg("size", "size"),))
         if not self._as_index:
             return frame
-        index = {key: column(key) for key in self._keys}
+        index: dict[str, Expr] = {key: column(key) for key in self._keys}
         return Series(frame._session, frame._base, column("size"), "~size", index)
 
     def sum(self) -> DataFrame:

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
-
 from mpc_compiler.check import require, schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Agg, Aggregate, DType, Expr, Item, Project, Sort, SortBy, call, column, literal, make
+
 from mpc_engine.frame.base import Lazy, Runner, common, identity
 from mpc_engine.frame.place import mark, placed
 
 if TYPE_CHECKING:
     import pandas as pd
-
     from mpc_compiler.ir import Rel
 
 __all__ = ["Scalar", "Series", "constant"]
+_UNARY = {"log": "log", "exp": "exp", "sqrt": "sqrt", "absolute": "abs", "negative": "neg"}
+_PAIRS = {
+    "add": "add",
+    "subtract": "sub",
+    "multiply": "mul",
+    "true_divide": "div",
+    "equal": "eq",
+    "not_equal": "ne",
+    "less": "lt",
+    "less_equal": "le",
+    "greater": "gt",
+    "greater_equal": "ge",
+}
+
+Text: TypeAlias = str
+"""``Series.str`` hides the type inside the class."""
 
 _CASTS = {int: "int", "int": "int", "int64": "int", float: "float", "float": "float", "float64": "float",
           bool: "bool", "bool": "bool"}  # fmt: skip
@@ -36,7 +51,9 @@ def constant(value: Any) -> Expr:
     if isinstance(value, datetime.date):
         return literal(value.isoformat())
     if not isinstance(value, bool | int | float | str):
-        raise SchemaError(f"cannot use a {type(value).__name__} here", code="MPC-0103", hint="a number, text, bool or date")
+        raise SchemaError(
+            f"cannot use a {type(value).__name__} here", code="MPC-0103", hint="a number, text, bool or date"
+        )
     return literal(value)
 
 
@@ -79,7 +96,9 @@ class Series(Lazy):
     [230, 551]
     """
 
-    def __init__(self, session: Runner, base: Rel, expr: Expr, name: str, index: dict[str, Expr] | None = None) -> None:
+    def __init__(
+        self, session: Runner, base: Rel, expr: Expr, name: Text, index: dict[Text, Expr] | None = None
+    ) -> None:
         index = {key: value for key, value in (index or {}).items() if key != name}
         super().__init__(session, base, {**index, name: mark(expr)}, tuple(index))
         self.name = name
@@ -97,12 +116,12 @@ class Series(Lazy):
         data = super()._shape(data)
         return data[self.name].rename(None if self.name.startswith("~") else self.name)
 
-    def _made(self, base: Rel, expr: Expr, name: str | None = None) -> Series:
+    def _made(self, base: Rel, expr: Expr, name: Text | None = None) -> Series:
         kept = {key: self._items[key] for key in self._index}
         return Series(self._session, base, expr, name or self.name, kept)
 
     @placed
-    def _apply(self, op: str, *others: Any, reverse: bool = False) -> Series:
+    def _apply(self, op: Text, *others: Any, reverse: bool = False) -> Series:
         base, args = self._base, [self._expr]
         name = self.name
         for other in others:
@@ -188,7 +207,9 @@ class Series(Lazy):
     @placed
     def __iter__(self) -> NoReturn:
         raise UnsupportedError(
-            "cannot loop over secret rows", code="MPC-0311", hint="write one expression over the column, or collect() it"
+            "cannot loop over secret rows",
+            code="MPC-0311",
+            hint="write one expression over the column, or collect() it",
         )
 
     def __len__(self) -> int:
@@ -196,15 +217,12 @@ class Series(Lazy):
 
         return public_length(self._base)
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Series:
-        names = {"log": "log", "exp": "exp", "sqrt": "sqrt", "absolute": "abs", "negative": "neg"}
-        pairs = {"add": "add", "subtract": "sub", "multiply": "mul", "true_divide": "div", "equal": "eq",
-                 "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge"}  # fmt: skip
-        if method == "__call__" and not kwargs and len(inputs) == 1 and ufunc.__name__ in names:
-            return self._apply(names[ufunc.__name__])
-        if method == "__call__" and not kwargs and len(inputs) == 2 and ufunc.__name__ in pairs:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: Text, *inputs: Any, **kwargs: Any) -> Series:
+        if method == "__call__" and not kwargs and len(inputs) == 1 and ufunc.__name__ in _UNARY:
+            return self._apply(_UNARY[ufunc.__name__])
+        if method == "__call__" and not kwargs and len(inputs) == 2 and ufunc.__name__ in _PAIRS:
             first, second = inputs
-            op = pairs[ufunc.__name__]
+            op = _PAIRS[ufunc.__name__]
             return first._apply(op, second) if isinstance(first, Series) else self._apply(op, first, reverse=True)
         raise UnsupportedError(f"numpy.{ufunc.__name__} is not supported on secret columns", code="MPC-0301")
 
@@ -219,7 +237,8 @@ class Series(Lazy):
 
     def between(self, left: Any, right: Any) -> Series:
         """``left <= value <= right``."""
-        return (self >= left) & (self <= right)
+        low: Series = self >= left
+        return low & (self <= right)
 
     def isna(self) -> Series:
         """Whether each value is missing."""
@@ -235,7 +254,8 @@ class Series(Lazy):
 
     def where(self, cond: Series, other: Any = None) -> Series:
         """Keep values where ``cond`` holds, else take ``other`` (default: missing)."""
-        return cond._apply("where", self, other)._named(self.name)
+        kept: Series = cond._apply("where", self, other)
+        return kept._named(self.name)
 
     def mask(self, cond: Series, other: Any = None) -> Series:
         """Replace values where ``cond`` holds."""
@@ -262,11 +282,11 @@ class Series(Lazy):
             result = call("where", call("eq", self._expr, constant(key)), constant(value), result)
         return self._made(self._base, result)
 
-    def rename(self, name: str) -> Series:
+    def rename(self, name: Text) -> Series:
         """The same column under another name."""
         return self._named(name)
 
-    def _named(self, name: str) -> Series:
+    def _named(self, name: Text) -> Series:
         return self._made(self._base, self._expr, name)
 
     @property
@@ -286,7 +306,7 @@ class Series(Lazy):
         return DataFrame(self._session, self._base, dict(self._items), self._index)
 
     @placed
-    def _reduce(self, function: str) -> Scalar:
+    def _reduce(self, function: Text) -> Scalar:
         name = "value"
         inner = make(Project(self._base, (Item(name, self._expr),)))
         base = mark(make(Aggregate(inner, (), (Agg(name, function, name),))))
@@ -331,10 +351,10 @@ class Series(Lazy):
         """The first ``n`` rows."""
         return self.to_frame().head(n)[self.name]  # type: ignore[no-any-return]
 
-    def __repr__(self) -> str:
+    def __repr__(self) -> Text:
         return f"<lazy column {self.name!r}: {self.dtype!r}; owners: {', '.join(self._owners)}; .collect() computes it>"
 
-    def _repr_html_(self) -> str:
+    def _repr_html_(self) -> Text:
         from mpc_engine.frame.html import schema_html
 
         return schema_html(self)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from mpc_compiler.ir import DType, Field
 from numpy.typing import NDArray
 
-from mpc_compiler.ir import DType, Field
 from mpc_engine.errors import RangeError
 
 if TYPE_CHECKING:
@@ -98,7 +98,9 @@ def decode_column(value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: D
     missing = None if valid is None or bool(valid.all()) else ~valid
     if dtype.kind == "string":
         domain = np.array([*(dtype.domain or ()), None], dtype=object)
-        codes = np.clip(value, 0, max(len(domain) - 2, 0)) if missing is None else np.where(missing, len(domain) - 1, value)
+        codes = (
+            np.clip(value, 0, max(len(domain) - 2, 0)) if missing is None else np.where(missing, len(domain) - 1, value)
+        )
         return pd.Series(domain[codes], dtype="str")
     if dtype.kind in ("date", "timestamp"):
         unit = "D" if dtype.kind == "date" else "us"
@@ -107,5 +109,7 @@ def decode_column(value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: D
     if missing is None:
         return pd.Series(value)
     if dtype.kind == "bool":
-        return pd.Series(np.where(missing, None, value.astype(object)), dtype=object)
+        shown = value.astype(object)
+        shown[missing] = None
+        return pd.Series(shown)
     return pd.Series(np.where(missing, np.nan, value.astype(np.float64)))

@@ -15,7 +15,6 @@ from mpc_engine.io.source import TableRef
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
-
     from mpc_compiler.ir import Field
     from mpc_compiler.lower.stages import LocalQuery
 
@@ -129,7 +128,9 @@ class LocalStore:
         parts = [f"length({_quoted(n)}::VARCHAR)::VARCHAR || ':' || {_quoted(n)}::VARCHAR" for n in names]
         self._connection.register("__keys", table)
         try:
-            found = self._connection.execute(f"SELECT left(sha256({' || '.join(parts)}), 32) AS d FROM __keys").fetchnumpy()
+            found = self._connection.execute(
+                f"SELECT left(sha256({' || '.join(parts)}), 32) AS d FROM __keys"
+            ).fetchnumpy()
         finally:
             self._connection.unregister("__keys")
         digests: NDArray[np.bytes_] = np.asarray(found["d"]).astype("S32")

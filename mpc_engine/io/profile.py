@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-
 from mpc_compiler.ir import DType, Field
 from mpc_compiler.ir.types import Kind
+
 from mpc_engine.errors import RangeError, SchemaError
 from mpc_engine.io.local import connect, describe
 from mpc_engine.io.source import TableRef
@@ -104,7 +104,9 @@ def _profile(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> Profile:
     rows = int(count[0]) if count else 0
     kinds = {name: _kind(text) for name, text in columns}
     fields = [
-        Field(name, _dtype(connection, table, ref, name, kind), (owner,)) for name, kind in kinds.items() if kind is not None
+        Field(name, _dtype(connection, table, ref, name, kind), (owner,))
+        for name, kind in kinds.items()
+        if kind is not None
     ]
     unsupported = {name: text for name, text in columns if kinds[name] is None}
     return Profile(ref.name, owner, rows, tuple(fields), unsupported)
@@ -130,7 +132,8 @@ def _ranged(kind: Kind, nullable: bool, lo: Any, hi: Any, ref: TableRef, name: s
     if declared is not None:
         if lo is not None and (lo < declared[0] or hi > declared[1]):
             raise RangeError(
-                f"column {name!r} of {ref.name} has values outside its declared range [{declared[0]:g}, {declared[1]:g}]",
+                f"column {name!r} of {ref.name} has values outside its declared range "
+                f"[{declared[0]:g}, {declared[1]:g}]",
                 code="MPC-0204",
                 hint="declare a wider range, or clip the column",
             )

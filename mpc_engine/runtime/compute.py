@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-
 from mpc_compiler.lower.program import Program, Slot, build_program
 from mpc_compiler.lower.stages import Compute
 from mpc_compiler.options import Options
 from mpc_compiler.partition import KernelRegion, Partitioned, partition
+
 from mpc_engine.runtime.backend import NATIVE_KERNELS
 from mpc_engine.runtime.channel import Channel
 from mpc_engine.runtime.device import Compiled, Device
@@ -101,7 +101,9 @@ class Programs:
         for region in cut.regions:
             if isinstance(region, KernelRegion):
                 steps.append(region)
-                digest.update(repr((region.primitive, sorted(region.params.items()), region.inputs, region.outputs)).encode())
+                digest.update(
+                    repr((region.primitive, sorted(region.params.items()), region.inputs, region.outputs)).encode()
+                )
             else:
                 compiled = self._device.compile(region)
                 steps.append(compiled)
@@ -143,7 +145,8 @@ class Programs:
         return tuple(wires)
 
     def _kernel(self, region: KernelRegion, ready: Ready) -> None:
-        assert region.primitive == "ring_matmul" and self._kernels is not None
+        assert region.primitive == "ring_matmul"
+        assert self._kernels is not None
         left, right = region.inputs
         (out,) = region.outputs
         a, b = (self._device.arithmetic(name).reshape(*ready.avals[name][0], 2) for name in (left, right))
@@ -158,7 +161,10 @@ class Programs:
 
 def _avals(program: Program, cut: Partitioned) -> dict[str, tuple[tuple[int, ...], str]]:
     """Shape and dtype of every variable that a region reads or makes."""
-    found = {name: (tuple(spec.shape), np.dtype(spec.dtype).name) for name, spec in zip(cut.inputs, program.specs, strict=True)}
+    found = {
+        name: (tuple(spec.shape), np.dtype(spec.dtype).name)
+        for name, spec in zip(cut.inputs, program.specs, strict=True)
+    }
     for region in cut.regions:
         if isinstance(region, KernelRegion):
             (rows, _), ((_, columns), dtype) = found[region.inputs[0]][0], found[region.inputs[1]]

@@ -66,7 +66,8 @@ class ThreadsExecutor(Executor):
         names = next(iter(self._setups.values())).parties
         hub = MemoryHub(names, timeout=self._timeout)
         self._workers = {
-            name: Worker(name, setup, MemoryConnections(name, hub, run, self._timeout)) for name, setup in self._setups.items()
+            name: Worker(name, setup, MemoryConnections(name, hub, run, self._timeout))
+            for name, setup in self._setups.items()
         }
 
     def run(self, request: RunRequest) -> dict[str, Report]:
@@ -135,7 +136,9 @@ class RayExecutor(Executor):
                 setups = {name: encode(setup) for name, setup in self._setups.items()}
                 self._supervisor = Supervisor(self._cluster, setups)
             assert isinstance(self._supervisor, Supervisor)
-            if self._connected and self._supervisor.alive():
+            before = self._supervisor.pids()
+            self._supervisor.start()
+            if self._connected and self._supervisor.pids() == before:
                 return
             self._connected = False
             self._connect(self._supervisor)
@@ -147,7 +150,7 @@ class RayExecutor(Executor):
         from mpc_engine.runtime.tcp import new_token
 
         assert isinstance(supervisor, Supervisor)
-        told = supervisor.run({name: ("listen", b"") for name in self._setups}, timeout=90)
+        told = supervisor.run(dict.fromkeys(self._setups, ("listen", b"")), timeout=90)
         roster = Roster({name: decode(data, Address) for name, data in told.items()}, new_token())
         supervisor.run({name: ("connect", encode(roster)) for name in self._setups}, timeout=90)
 

@@ -12,20 +12,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from mpc_compiler.lower.plan import Compiled, compile_plan
 from mpc_compiler.lower.program import ORDER, Slot, input_slots
 from mpc_compiler.lower.stages import Align, Compute, Input
 from mpc_compiler.serde import decode_plan
+from numpy.typing import NDArray
+
 from mpc_engine.errors import ProtocolMismatchError, SchemaError
 from mpc_engine.io.local import LocalStore
 from mpc_engine.io.tables import to_ipc
 from mpc_engine.runtime.backend import device_for, splitter_for, versions
 from mpc_engine.runtime.channel import Channel
 from mpc_engine.runtime.compute import Programs
-from mpc_engine.runtime.device import Device
 from mpc_engine.runtime.connections import Connections
+from mpc_engine.runtime.device import Device
 from mpc_engine.runtime.messages import OutputWire, PartySetup, Pledge, Report, RunRequest, TableOut, decode, encode
 from mpc_engine.runtime.steps import Steps
 
@@ -169,7 +169,8 @@ class _Walk:
                 rows = self._store.run(query)
                 if rows > query.max_rows:
                     raise SchemaError(
-                        f"a merge inside {self.name} made {rows} rows of at most {query.max_rows}: keys repeat on both sides",
+                        f"a merge inside {self.name} made {rows} rows of at most {query.max_rows}: "
+                        "keys repeat on both sides",
                         code="MPC-0108",
                         hint="make one side's key unique: df.groupby(key).agg(...)",
                     )
@@ -223,7 +224,7 @@ class _Walk:
         self._channel.exchange(peer, peer, tag, b"ready")
         link = self._links.psi_link(pair, self.name, f"{self._request.run}-{stage.id}")
         found, cost = align(link, digests)
-        return found, cost
+        return found, (cost.rounds, cost.bytes_sent)
 
     # --- shares ------------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,6 @@ import spu.api
 import spu.utils.frontend as frontend
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spu import libspu
-
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops import group
 from mpc_compiler.ops import primitives as ops
@@ -25,6 +23,7 @@ from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.order import SortKey, head, sort_values, value_counts
 from mpc_compiler.ops.scan import prefix_sum, tree_reduce
 from mpc_compiler.ops.table import Column, Table, both, either, filter_rows, release, select
+from spu import libspu
 
 SIZES = (0, 1, 2, 3, 7, 16)
 TOLERANCE = 2.0**-14  # of a mean of values below 32: declared bound of numeric.ratio plus the encoding of its inputs
@@ -296,9 +295,7 @@ def test_errors_say_what_to_do() -> None:
 def in_spu(fn: Callable[..., Any], args: tuple[Any, ...], protocol: str = "aby3") -> Any:
     """Run a program in SPU, one thread a party, and reconstruct what it returns."""
     parties = {"aby3": 3, "cheetah": 2}[protocol]
-    config = libspu.RuntimeConfig(
-        protocol=getattr(libspu.ProtocolKind, protocol.upper()), field=libspu.FieldType.FM64
-    )
+    config = libspu.RuntimeConfig(protocol=getattr(libspu.ProtocolKind, protocol.upper()), field=libspu.FieldType.FM64)
     config.fxp_fraction_bits = ops.FRACTION_BITS
     if protocol == "aby3":
         config.sort_method = libspu.RuntimeConfig.SortMethod.SORT_RADIX

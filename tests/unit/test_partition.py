@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import core, lax
-
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops import primitives as ops
 from mpc_compiler.partition import KernelRegion, Partitioned, SpuRegion, partition
@@ -83,7 +82,9 @@ def test_auto_takes_the_kernel_for_large_products_only() -> None:
 
 
 def test_a_kernel_takes_no_public_operand() -> None:
-    parts = partition(lambda x: ops.ring_matmul(jnp.ones((2, 6), jnp.int64), x[:, None]), [INT], protocol="aby3", kernels="native")
+    parts = partition(
+        lambda x: ops.ring_matmul(jnp.ones((2, 6), jnp.int64), x[:, None]), [INT], protocol="aby3", kernels="native"
+    )
     assert [type(r) for r in parts.regions] == [SpuRegion]
 
 

@@ -137,11 +137,15 @@ def _filter(rel: Filter) -> Schema:
     field = expr_field(rel.predicate, below)
     if field.dtype.kind != "bool":
         raise SchemaError(
-            f"a filter needs a boolean, not {field.dtype.kind}", code="MPC-0103", hint="compare with something", node=rel
+            f"a filter needs a boolean, not {field.dtype.kind}",
+            code="MPC-0103",
+            hint="compare with something",
+            node=rel,
         )
     present = _present(rel.predicate)
     return Schema(
-        Field(f.name, msgspec.structs.replace(f.dtype, nullable=False), f.owners) if f.name in present else f for f in below
+        Field(f.name, msgspec.structs.replace(f.dtype, nullable=False), f.owners) if f.name in present else f
+        for f in below
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -50,7 +51,10 @@ def _features(node: Fit | Apply, below: Schema) -> None:
             )
         if field.dtype.nullable:
             raise SchemaError(
-                f"feature {name!r} has missing values", code="MPC-0112", hint="fillna(...) or filter with notna()", node=node
+                f"feature {name!r} has missing values",
+                code="MPC-0112",
+                hint="fillna(...) or filter with notna()",
+                node=node,
             )
         _ = field.dtype.bounds
 
@@ -62,7 +66,9 @@ def _binary(name: str, below: Schema, node: Fit | Metric) -> None:
     if field.dtype.nullable:
         raise SchemaError(f"target {name!r} has missing values", code="MPC-0112", hint="filter with notna()", node=node)
     if not field.dtype.numeric or field.dtype.bounds[0] < 0 or field.dtype.bounds[1] > 1:
-        raise SchemaError(f"target {name!r} must be 0 or 1", code="MPC-0113", hint="(df.c == 'bad').astype(int)", node=node)
+        raise SchemaError(
+            f"target {name!r} must be 0 or 1", code="MPC-0113", hint="(df.c == 'bad').astype(int)", node=node
+        )
 
 
 def _logistic_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
@@ -91,9 +97,12 @@ def _scaler_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
 
 
 def _scaled(node: Apply, below: Schema) -> Sequence[Field]:
-    """A standardised value lies within sqrt(n) of 0 (Samuelson's inequality); rounded up with head room."""
+    """A standardised value of n rows lies within sqrt(n) of 0 (Samuelson 1968); new rows are held to twice that."""
+    from mpc_compiler.check.infer import rows_of
+
     _features(node, below)
-    return [Field(name, DType("float", lo=-1024.0, hi=1024.0)) for name in node.outputs]
+    bound = 2.0 * math.ceil(math.sqrt(max(rows_of(node.input), 1)))
+    return [Field(name, DType("float", lo=-bound, hi=bound)) for name in node.outputs]
 
 
 def _metric(node: Fit | Metric, below: Schema) -> Sequence[Field]:

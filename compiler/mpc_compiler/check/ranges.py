@@ -122,11 +122,14 @@ def _product(expr: Call, types: list[DType]) -> None:
 
 
 def _texts(expr: Call, types: list[DType]) -> None:
-    if all(t.kind == "string" for t in types) and not any(isinstance(arg, Literal) for arg in expr.args):
-        if types[0].domain != types[1].domain:
-            raise UnsupportedError(
-                f"{expr!r} compares texts of different dictionaries", code="MPC-0305", hint="map both to codes first", node=expr
-            )
+    columns = all(t.kind == "string" for t in types) and not any(isinstance(arg, Literal) for arg in expr.args)
+    if columns and types[0].domain != types[1].domain:
+        raise UnsupportedError(
+            f"{expr!r} compares texts of different dictionaries",
+            code="MPC-0305",
+            hint="map both to codes first",
+            node=expr,
+        )
 
 
 def _aggregate(node: Aggregate) -> None:

@@ -103,10 +103,14 @@ def _numbers(name: str, types: Sequence[DType]) -> Kind:
     for t in types:
         if not t.numeric:
             raise SchemaError(
-                f"cannot compute {name!r} on a {t.kind} value", code="MPC-0103", hint="use numeric columns, or astype(int)"
+                f"cannot compute {name!r} on a {t.kind} value",
+                code="MPC-0103",
+                hint="use numeric columns, or astype(int)",
             )
     if all(t.kind == "bool" for t in types) and name in ("add", "sub"):
-        raise SchemaError(f"{name!r} of two booleans is ambiguous", code="MPC-0103", hint="use |, &, or astype(int) first")
+        raise SchemaError(
+            f"{name!r} of two booleans is ambiguous", code="MPC-0103", hint="use |, &, or astype(int) first"
+        )
     return "float" if any(t.kind == "float" for t in types) else "int"
 
 
@@ -268,7 +272,9 @@ def _cast(kind: Kind) -> Rule:
         if kind == "bool":
             return DType("bool")
         a = _range(t)
-        return _made(kind, t.nullable, None if a is None else (math.trunc(a[0]), math.trunc(a[1])) if kind == "int" else a)
+        return _made(
+            kind, t.nullable, None if a is None else (math.trunc(a[0]), math.trunc(a[1])) if kind == "int" else a
+        )
 
     return rule
 

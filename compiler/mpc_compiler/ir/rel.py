@@ -253,5 +253,3 @@ def walk(*roots: Rel) -> Iterator[Rel]:
 
     for root in roots:
         yield from visit(root)
-
-

@@ -21,8 +21,8 @@ def disclosures_of(placed: Plan, stages: tuple[Stage, ...], options: Options) ->
     >>> plan = as_plan(project(joined, y="age + balance")).plan
     >>> for line in compile_plan(plan, Options(computing=("a", "b", "c"))).disclosures:
     ...     print(line)
-    the number of rows of a.loans, and type and range of its columns id, age -> all parties (public profile of the table)
-    the number of rows of b.accounts, and type and range of its columns key, balance -> all parties (public profile of the table)
+    the number of rows of a.loans, and type and range of its columns id, age -> all parties (public profile)
+    the number of rows of b.accounts, and type and range of its columns key, balance -> all parties (public profile)
     how many keys local1 of a and local2 of b have in common -> all parties (the merge on id = key)
     which rows of local1 are in the intersection -> a (the merge on id = key)
     which rows of local2 are in the intersection -> b (the merge on id = key)
@@ -45,7 +45,7 @@ def _profiles(placed: Plan) -> list[Disclosure]:
             continue
         names = ", ".join(field.name for field in node.fields)
         what = f"the number of rows of {node.table}, and type and range of its columns {names}"
-        found.append(Disclosure(what, EVERYONE, "public profile of the table"))
+        found.append(Disclosure(what, EVERYONE, "public profile"))
         for field in node.fields:
             if field.dtype.domain is not None:
                 what = f"the {len(field.dtype.domain)} distinct values of {node.table}.{field.name}"

@@ -59,4 +59,3 @@ def _compute(compute: Compute, compiled: Compiled) -> Estimate:
     shared = sum(rows[slot.relation] for slot in program.inputs) * 16 * COMPUTING[protocol]
     cost = cut.cost
     return Estimate(cost.rounds + 2, cost.bytes + shared, seconds(cost, LOOPBACK) + shared / 1e9, str(cut))
-

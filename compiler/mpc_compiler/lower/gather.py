@@ -41,7 +41,9 @@ class _Query:
         for item in items:
             inner = expr_field(item.expr, schema)
             fields.append(Field(item.name, inner.dtype, (self.owner,)))
-        return LocalQuery(self.id, self.owner, to_sql(self.core, items), tuple(fields), tuple(self.keys), rows_of(self.core))
+        return LocalQuery(
+            self.id, self.owner, to_sql(self.core, items), tuple(fields), tuple(self.keys), rows_of(self.core)
+        )
 
 
 @dataclass
@@ -160,7 +162,10 @@ class Gatherer:
         if key not in self._aligns:
             names = [
                 tuple(query.want(expr, name) for expr, name in zip(exprs, on, strict=True))
-                for query, exprs, on in ((left_query, left_exprs, rel.left_on), (right_query, right_exprs, rel.right_on))
+                for query, exprs, on in (
+                    (left_query, left_exprs, rel.left_on),
+                    (right_query, right_exprs, rel.right_on),
+                )
             ]
             for query, wanted in ((left_query, names[0]), (right_query, names[1])):
                 query.keys += [name for name in wanted if name not in query.keys]
@@ -188,4 +193,3 @@ def _strip(rel: Rel) -> tuple[Rel, dict[str, Expr]]:
     if isinstance(rel, Project):
         return rel.input, {item.name: item.expr for item in rel.items}
     return rel, {name: column(name) for name in schema_of(rel).names}
-

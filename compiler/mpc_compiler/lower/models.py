@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
+from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Apply, Fit, Metric, Schema
 from mpc_compiler.ops import logistic, ranking, scaler
 from mpc_compiler.ops.table import Column, Table
@@ -31,13 +32,14 @@ def _matrix(table: Table, features: tuple[str, ...]) -> jax.Array:
 
 def fit_model(node: Fit, table: Table, schema: Schema, rows: int) -> Table:
     """The fitted model as a table: one row a term."""
+    _some_rows(table, node)
     matrix, ranges = _matrix(table, node.features), feature_ranges(node.features, schema)
     if node.kind == "standard_scaler":
-        mean, scale, inverse = scaler.fit(matrix, ranges=ranges, valid=table.valid)
+        mean, scale, inverse = scaler.fit(matrix, ranges=ranges, rows=rows, valid=table.valid)
         return Table({"mean": Column(mean), "scale": Column(scale), "inverse": Column(inverse)}, None, None)
     assert node.target is not None
-    target = table.columns[node.target].value.astype(jnp.float64)
-    model = logistic.fit(matrix, target, valid=table.valid, ranges=ranges, rows=rows, **dict(node.params))
+    target = table.columns[node.target].value.astype(jnp.int64)
+    model = logistic.fit(matrix, target, table.valid, ranges=ranges, rows=rows)
     terms = len(node.features) + 1
 
     def repeated(value: jax.Array) -> Column:
@@ -59,9 +61,19 @@ def apply_model(node: Apply, table: Table, model: Table, schema: Schema) -> Tabl
     return Table(table.columns | made, table.valid, table.order)
 
 
-def measure(node: Metric, table: Table) -> Table:
+def _some_rows(table: Table, node: Fit | Metric) -> None:
+    """Row counts are public, so a model of nothing can be refused."""
+    if table.rows == 0:
+        raise SchemaError(
+            "there are no rows to fit or measure", code="MPC-0118", hint="the merge found no match", node=node
+        )
+
+
+def measure(node: Metric, table: Table, schema: Schema) -> Table:
     """One row with the metrics."""
+    _some_rows(table, node)
     label = table.columns[node.label].value.astype(jnp.int64)
-    auc, ks = ranking.roc(label, table.columns[node.score].value, table.valid)
+    score = table.columns[node.score].value.astype(jnp.float64)
+    auc, ks = ranking.roc(label, score, table.valid, bounds=feature_ranges((node.score,), schema)[0])
     found = {"roc_auc": auc, "ks": ks}
     return Table({name: Column(jnp.reshape(found[name], (1,))) for name in node.metrics}, None, None)

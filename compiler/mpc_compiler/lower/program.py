@@ -180,7 +180,7 @@ class _Run:
         if isinstance(rel, Apply):
             return apply_model(rel, self.table(rel.input), self.table(rel.model), schema_of(rel.input))
         if isinstance(rel, Metric):
-            return measure(rel, self.table(rel.input))
+            return measure(rel, self.table(rel.input), schema_of(rel.input))
         raise TypeError(f"{type(rel).__name__} in a computation")
 
     def _shared(self, rel: Shared) -> Table:

@@ -44,8 +44,8 @@ def to_sql(rel: Rel, items: Sequence[Item]) -> str:
     Examples
     --------
     >>> from mpc_compiler.rules.examples import expression, filtered, loans
-    >>> print(to_sql(filtered(loans, "age > 3"), [Item("double", expression("age * 2"))]))
-    SELECT "age" * 2 AS "double" FROM (SELECT * FROM "a.loans" AS "t" WHERE COALESCE("age" > 3, FALSE)) AS "t" ORDER BY "__row"
+    >>> print(to_sql(filtered(loans, "age > 3"), [Item("y", expression("id"))]))
+    SELECT "id" AS "y" FROM (SELECT * FROM "a.loans" AS "t" WHERE COALESCE("age" > 3, FALSE)) AS "t" ORDER BY "__row"
     """
     schema = schema_of(rel)
     columns = [_named(scalar_sql(item.expr, schema), item.name) for item in items]
@@ -57,15 +57,15 @@ def _id(name: str) -> exp.Column:
     return exp.column(exp.to_identifier(name, quoted=True))
 
 
-def _named(value: exp.Expression, name: str) -> exp.Expression:
+def _named(value: exp.Expr, name: str) -> exp.Expr:
     return exp.alias_(value, exp.to_identifier(name, quoted=True))
 
 
-def _sub(select: exp.Select) -> exp.Expression:
+def _sub(select: exp.Select) -> exp.Expr:
     return select.subquery(exp.to_identifier("t", quoted=True))
 
 
-def _query(rel: Rel) -> exp.Expression:
+def _query(rel: Rel) -> exp.Expr:
     """``rel`` as something to select from: its columns and ``__row``."""
     if isinstance(rel, Scan):
         table = exp.Table(this=exp.to_identifier(rel.table, quoted=True))
@@ -91,22 +91,22 @@ def _query(rel: Rel) -> exp.Expression:
     raise UnsupportedError(f"{type(rel).__name__} is not relational", code="MPC-0301", node=rel)
 
 
-def _numbered(order: Sequence[exp.Expression]) -> exp.Expression:
+def _numbered(order: Sequence[exp.Expr]) -> exp.Expr:
     over = exp.Window(this=exp.RowNumber(), order=exp.Order(expressions=list(order)))
     return _named(over, ROW)
 
 
-def truth(predicate: Expr, schema: Schema) -> exp.Expression:
+def truth(predicate: Expr, schema: Schema) -> exp.Expr:
     """A predicate whose NULL counts as false; comparisons are never NULL already."""
     value = scalar_sql(predicate, schema)
     return _false(value) if expr_type(predicate, schema).nullable else value
 
 
-def _false(value: exp.Expression) -> exp.Expression:
+def _false(value: exp.Expr) -> exp.Expr:
     return exp.Coalesce(this=value, expressions=[exp.false()])
 
 
-def _aggregate(rel: Aggregate) -> exp.Expression:
+def _aggregate(rel: Aggregate) -> exp.Expr:
     below = schema_of(rel.input)
     keys = [_id(key) for key in rel.keys]
     aggs = [_named(_agg(agg, below), agg.name) for agg in rel.aggs]
@@ -119,10 +119,10 @@ def _aggregate(rel: Aggregate) -> exp.Expression:
     return _sub(exp.select("*", _numbered([key.copy() for key in keys])).from_(inner))
 
 
-def _agg(agg: Agg, below: Schema) -> exp.Expression:
+def _agg(agg: Agg, below: Schema) -> exp.Expr:
     if agg.function == "size":
         return exp.Count(this=exp.Star())
-    value: exp.Expression = _id(agg.column or "")
+    value: exp.Expr = _id(agg.column or "")
     field = below.field(agg.column or "")
     assert field is not None
     kind = field.dtype.kind
@@ -138,7 +138,7 @@ def _agg(agg: Agg, below: Schema) -> exp.Expression:
     return (exp.Min if agg.function == "min" else exp.Max)(this=value)
 
 
-def _join(rel: Join) -> exp.Expression:
+def _join(rel: Join) -> exp.Expr:
     sides = []
     for side, name in ((rel.left, "l"), (rel.right, "r")):
         inner = _query(side)
@@ -158,11 +158,11 @@ def _join(rel: Join) -> exp.Expression:
 # --- scalar expressions -------------------------------------------------------------------------------------------
 
 
-def _paren(value: exp.Expression) -> exp.Expression:
+def _paren(value: exp.Expr) -> exp.Expr:
     return exp.Paren(this=value) if isinstance(value, exp.Binary | exp.Unary | exp.Case) else value
 
 
-def _constant(value: bool | int | float | str | None) -> exp.Expression:
+def _constant(value: bool | int | float | str | None) -> exp.Expr:
     if value is None:
         return exp.null()
     if isinstance(value, bool):
@@ -172,7 +172,7 @@ def _constant(value: bool | int | float | str | None) -> exp.Expression:
     return exp.Literal.string(value) if isinstance(value, str) else exp.Literal.number(str(value))
 
 
-def scalar_sql(expr: Expr, schema: Schema) -> exp.Expression:
+def scalar_sql(expr: Expr, schema: Schema) -> exp.Expr:
     """One scalar expression as DuckDB SQL.
 
     Examples
@@ -189,7 +189,7 @@ def scalar_sql(expr: Expr, schema: Schema) -> exp.Expression:
     return _CALLS[expr.op](expr.op, [_paren(_operand(arg, types, schema)) for arg in expr.args], types, expr.args)
 
 
-def _operand(arg: Expr, types: Sequence[DType], schema: Schema) -> exp.Expression:
+def _operand(arg: Expr, types: Sequence[DType], schema: Schema) -> exp.Expr:
     """An argument; text that stands beside dates becomes a date."""
     if isinstance(arg, Literal) and isinstance(arg.value, str):
         kinds = {t.kind for t in types}
@@ -206,29 +206,29 @@ def _iso_date(text: str) -> str:
     return text[:10]
 
 
-Args = Sequence[exp.Expression]
-Emit = Callable[[str, Args, Sequence[DType], Sequence[Expr]], exp.Expression]
+Args = Sequence[exp.Expr]
+Emit = Callable[[str, Args, Sequence[DType], Sequence[Expr]], exp.Expr]
 
 
 def _binary(kind: type[exp.Binary]) -> Emit:
-    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
         number = [exp.cast(a, "BIGINT") if t.kind == "bool" else a for a, t in zip(args, types, strict=True)]
         return kind(this=number[0], expression=number[1])
 
     return emit
 
 
-def _div(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _div(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     return exp.Div(this=exp.cast(args[0], "DOUBLE"), expression=exp.cast(args[1], "DOUBLE"), typed=True)
 
 
-def _mod(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _mod(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     inner = exp.Paren(this=exp.Mod(this=args[0], expression=args[1]))
     shifted = exp.Paren(this=exp.Add(this=inner, expression=args[1].copy()))
     return exp.Mod(this=shifted, expression=args[1].copy())
 
 
-def _floordiv(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _floordiv(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     if any(t.kind == "float" for t in types):
         return exp.Floor(this=_div(op, args, types, raw))
     rest = exp.Paren(this=exp.Sub(this=args[0], expression=exp.Paren(this=_mod(op, args, types, raw))))
@@ -236,14 +236,14 @@ def _floordiv(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) 
 
 
 def _compare(kind: type[exp.Binary], when_null: bool) -> Emit:
-    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
         value = kind(this=args[0], expression=args[1])
         return exp.Coalesce(this=value, expressions=[exp.true() if when_null else exp.false()])
 
     return emit
 
 
-def _isin(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _isin(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     if len(args) == 1:
         return exp.false()
     return _false(exp.In(this=args[0], expressions=list(args[1:])))
@@ -253,19 +253,19 @@ def _logic(kind: type[exp.Connector]) -> Emit:
     return lambda op, args, types, raw: kind(this=args[0], expression=args[1])
 
 
-def _is_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _is_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     return exp.Is(this=args[0], expression=exp.null())
 
 
-def _not_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _not_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     return exp.Not(this=exp.Paren(this=_is_null(op, args, types, raw)))
 
 
-def _where(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _where(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     return exp.Case().when(args[0], args[1]).else_(args[2])
 
 
-def _clip(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+def _clip(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     case = exp.Case()
     for bound, kind, given in ((args[1], exp.LT, raw[1]), (args[2], exp.GT, raw[2])):
         if not (isinstance(given, Literal) and given.value is None):
@@ -274,12 +274,13 @@ def _clip(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> e
 
 
 def _cast(name: str) -> Emit:
-    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
         if name == "BIGINT" and types[0].kind == "float":
             return exp.cast(exp.func("trunc", args[0]), name)
         if name == "BOOLEAN":
             return exp.Coalesce(
-                this=exp.NEQ(this=exp.cast(args[0], "DOUBLE"), expression=exp.Literal.number(0)), expressions=[exp.true()]
+                this=exp.NEQ(this=exp.cast(args[0], "DOUBLE"), expression=exp.Literal.number(0)),
+                expressions=[exp.true()],
             )
         return exp.cast(args[0], name)
 
@@ -294,10 +295,10 @@ def _text(name: str) -> Emit:
     return lambda op, args, types, raw: _false(exp.func(name, *args))
 
 
-def _domain_error_is_null(name: str, low: exp.Expression, *, strict: bool) -> Emit:
+def _domain_error_is_null(name: str, low: exp.Expr, *, strict: bool) -> Emit:
     """numpy gives NaN (missing) outside the domain; DuckDB raises."""
 
-    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expression:
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
         value = exp.cast(args[0], "DOUBLE")
         inside = (exp.GT if strict else exp.GTE)(this=value, expression=low.copy())
         return exp.Case().when(inside, exp.func(name, value.copy()))

@@ -5,4 +5,4 @@ Importing this package turns on 64-bit mode in jax: shares are elements of the r
 
 import jax
 
-jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
+jax.config.update("jax_enable_x64", True)

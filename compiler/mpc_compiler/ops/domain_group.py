@@ -102,7 +102,8 @@ def domain_totals(flag: Array | None, code: Array | None, domain: int, measures:
     for start in range(0, rows, step):
         cut = slice(start, min(start + step, rows))
         hot = _membership(None if flag is None else flag[cut], None if code is None else code[cut], domain)
-        size = size + (cut.stop - cut.start if hot is None else jnp.sum(hot, axis=1))
+        ones = jnp.ones(cut.stop - cut.start, jnp.int64)
+        size = size + (ones.shape[0] if hot is None else hot @ ones)  # SPU reduces rows ten times slower
         sums = [s + t for s, t in zip(sums, _sums(hot, [a[cut] for a in summed]), strict=True)]
         for part, extreme in zip(parts, measures.extremes, strict=True):
             part.append(_extreme(hot, extreme, measures, cut))

@@ -129,6 +129,8 @@ def fit(
     >>> (f["coef"][1] * units([(0, 5)])[0]).round(3), bool(f["converged"])
     (Array(1.214, dtype=float64), True)
     """
+    if X.shape[0] == 0:
+        return _nothing(len(ranges))
     x = scaler.prescale(X, ranges)
     keep = None if valid is None else valid.astype(bool)
     moments = scaler.moments(x, rows=rows, valid=keep)
@@ -146,6 +148,13 @@ def fit(
         "nobs": moments.nobs,
         "converged": solved & two_classes & jnp.all(moments.varies),
     }
+
+
+def _nothing(features: int) -> dict[str, jax.Array]:
+    """The result on no rows: not converged."""
+    zero, terms = jnp.zeros(()), jnp.zeros(features + 1)
+    nothing = {"nobs": jnp.zeros((), jnp.int64), "converged": jnp.zeros((), bool)}
+    return {"coef": terms, "bse": terms, "loglik": zero, "loglik_null": zero} | nothing
 
 
 def _standardise(
@@ -216,4 +225,6 @@ def predict(X: jax.Array, coef: jax.Array, *, ranges: Ranges) -> jax.Array:
     >>> predict(jnp.array([[2.0]]), jnp.array([-1.0, 0.25]), ranges=[(0, 4)]).round(4)
     Array([0.3775], dtype=float64)
     """
+    if X.shape[0] == 0:
+        return jnp.zeros(0)
     return numeric.sigmoid(coef[1:] @ scaler.prescale(X, ranges) + coef[0])

@@ -214,7 +214,7 @@ _DEGREE = 16
 
 @cache
 def _chebyshev(function: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Coefficients on T_0.. of the polynomial that interpolates ``function(s)``, s in [0, _CLIP], at Chebyshev nodes."""
+    """Coefficients on T_0.. of the polynomial through ``function(s)`` at the Chebyshev nodes of s in [0, _CLIP]."""
     nodes = np.cos((np.arange(_DEGREE + 1) + 0.5) * np.pi / (_DEGREE + 1))
     vandermonde = np.cos(np.outer(np.arange(_DEGREE + 1), np.arccos(nodes)))
     coefficients = 2 / (_DEGREE + 1) * (vandermonde @ function((nodes + 1) / _SLOPE))

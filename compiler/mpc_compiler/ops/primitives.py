@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -65,10 +66,15 @@ class PrimitiveInfo:
     kernel: bool
 
 
+@cache
+def _compiled(plain: Callable[..., Any], params: tuple[tuple[str, Any], ...]) -> Callable[..., Any]:
+    return jax.jit(partial(plain, **dict(params)))
+
+
 def _define(name: str, plain: Callable[..., Any], shape: Callable[..., Any]) -> core.Primitive:
     primitive = core.Primitive(name)
     primitive.multiple_results = True
-    primitive.def_impl(lambda *args, **params: jax.jit(lambda *a: plain(*a, **params))(*args))
+    primitive.def_impl(lambda *args, **params: _compiled(plain, tuple(sorted(params.items())))(*args))
     primitive.def_abstract_eval(shape)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=True))
     return primitive
@@ -93,8 +99,9 @@ def _pack(keys: Sequence[Array], bits: Sequence[int]) -> list[tuple[Array, int]]
 def _narrow(word: Array, width: int) -> Array:
     """Set the bit above a word of `width` bits, so that SPU sees how few bits there are. The order stays the same.
 
-    Radix sort makes one pass for every two bits of a boolean share, and reads its top bit as the sign: a share that is just as
-    wide as the key would put the upper half first (and True before False). The result is exactly one bit wider.
+    Radix sort makes one pass for every two bits of a boolean share, and reads its top bit as the sign: a share that
+    is just as wide as the key would put the upper half first (and True before False). The result is exactly one bit
+    wider.
     """
     return word if width == _RAW else (word ^ (1 << width)) & ((1 << (width + 1)) - 1)
 

@@ -49,8 +49,11 @@ def _keys(score: jax.Array, bounds: tuple[float, float]) -> tuple[jax.Array, int
 
 
 def _below(label: jax.Array, score: jax.Array, valid: jax.Array | None, bounds: tuple[float, float]) -> _Below:
-    if not 1 <= label.shape[0] <= ROWS_MAX:
-        raise ValueError(f"expected 1..2**20 rows, got {label.shape[0]}")
+    if label.shape[0] > ROWS_MAX:
+        raise ValueError(f"expected at most 2**20 rows, got {label.shape[0]}")
+    if label.shape[0] == 0:
+        nothing = jnp.zeros(1, jnp.int64)
+        return _Below(nothing, nothing, nothing, nothing, nothing[0], nothing[0])
     key, bits = _keys(score, bounds)
     positive = label.astype(jnp.int64)
     if valid is None:

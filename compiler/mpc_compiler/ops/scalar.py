@@ -129,7 +129,8 @@ def _aligned_codes(
             codes = [(result.domain or ()).index(text) for text in dtype.domain or ()]
             column = visit(arg)
             moved = sum(
-                (jnp.where(column.value == k, code, 0) for k, code in enumerate(codes)), start=jnp.zeros_like(column.value)
+                (jnp.where(column.value == k, code, 0) for k, code in enumerate(codes)),
+                start=jnp.zeros_like(column.value),
             )
             columns.append(Column(moved, column.valid))
         else:
@@ -166,8 +167,30 @@ def _arithmetic(combine: Callable[[Array, Array], Array]) -> Op:
 
 
 def _multiply(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-    """Products keep a NULL's value at 0; a 0/1 factor is applied without truncation."""
+    """A small whole constant is applied by doubling and adding: local, and free of truncation error."""
+    for this, other, given in ((args[0], args[1], raw[1]), (args[1], args[0], raw[0])):
+        factor = given.value if isinstance(given, Literal) else None
+        if (
+            result.kind == "float"
+            and isinstance(factor, int | float)
+            and factor == int(factor)
+            and abs(factor) <= _SMALL
+        ):
+            return Column(_times(_number(this.value, "float"), int(factor)), _both([this, other]))
     return Column(_number(args[0].value, result.kind) * _number(args[1].value, result.kind), _both(args))
+
+
+_SMALL = 1 << 12
+
+
+def _times(value: Array, factor: int) -> Array:
+    """``factor * value`` by additions."""
+    total, power, left = jnp.zeros_like(value), value, abs(factor)
+    while left:
+        if left & 1:
+            total = total + power
+        power, left = power + power, left >> 1
+    return -total if factor < 0 else total
 
 
 def _divide(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:

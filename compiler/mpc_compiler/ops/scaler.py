@@ -151,6 +151,8 @@ def fit(
     >>> (mean / units([(0, 100)])).round(3), (scale / units([(0, 100)])).round(3)
     (Array([20.], dtype=float64), Array([10.], dtype=float64))
     """
+    if X.shape[0] == 0:
+        return jnp.zeros(len(ranges)), jnp.ones(len(ranges)), jnp.ones(len(ranges))
     m = moments(prescale(X, ranges), rows=X.shape[0] if rows is None else rows, valid=valid)
     return m.mean, m.scale, m.inv_scale
 

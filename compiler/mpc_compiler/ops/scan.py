@@ -26,7 +26,8 @@ def mixed_dot(a: Array, b: Array) -> Array:
     Parameters
     ----------
     a, b : Array
-        [g, n] and [n, c]; int64 or float64, at most one of them float64.
+        [g, n] and [n, c]; int64 or float64, at most one of them float64. Both secret: SPU turns a public integer into a
+        fixed-point number first, and then truncates.
 
     Returns
     -------
@@ -57,9 +58,10 @@ def prefix_sum(x: Array) -> Array:
 
     Notes
     -----
-    Cost: no communication. Rows of 64 are multiplied with a public triangle of ones, then the row totals are summed
-    the same way: 64·n multiply-adds, which SPU does faster than log2 n shifted additions (0.7 against 1.1 s at n =
-    1,000,000).
+    Cost: no communication. Integers: rows of 64 are multiplied with a public triangle of ones, then the row totals
+    are summed the same way; that is 64·n multiply-adds, which SPU does faster than log2 n shifted additions (0.7
+    against 1.1 s at n = 1,000,000). Fixed-point numbers take the shifted additions: SPU would truncate their product
+    with a public matrix.
 
     Examples
     --------
@@ -70,15 +72,25 @@ def prefix_sum(x: Array) -> Array:
     n = x.shape[0]
     if n < 2:
         return x
+    if x.dtype == jnp.float64:
+        return _shifted_sums(x)
     width = min(_BLOCK, n)
     rows = -(-n // width)
     triangle = jnp.asarray(np.triu(np.ones((width, width), np.int64)))
     padded = jnp.pad(x, (0, rows * width - n)).reshape(rows, width)
-    sums = mixed_dot(padded, triangle)
+    sums = padded @ triangle
     if rows > 1:
         totals = prefix_sum(sums[:, -1])
         sums = sums + jnp.pad(totals[:-1], (1, 0))[:, None]
     return sums.reshape(-1)[:n]
+
+
+def _shifted_sums(x: Array) -> Array:
+    shift = 1
+    while shift < x.shape[0]:
+        x = jnp.concatenate([x[:shift], x[shift:] + x[:-shift]])
+        shift *= 2
+    return x
 
 
 def inclusive_scan(combine: Combine, xs: Arrays) -> Arrays:

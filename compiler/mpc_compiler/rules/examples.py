@@ -5,7 +5,23 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from mpc_compiler.ir import DType, Expr, Field, Filter, Item, Join, Output, Plan, Project, Rel, Scan, call, column, literal, make
+from mpc_compiler.ir import (
+    DType,
+    Expr,
+    Field,
+    Filter,
+    Item,
+    Join,
+    Output,
+    Plan,
+    Project,
+    Rel,
+    Scan,
+    call,
+    column,
+    literal,
+    make,
+)
 from mpc_compiler.ir.show import show
 
 __all__ = ["Example", "accounts", "as_plan", "bureau", "expression", "filtered", "join", "joined", "loans", "project"]
@@ -73,7 +89,7 @@ class Example:
         plan = self.plan
         for rule in rules:
             plan = rule(plan)
-        print(show(plan.outputs[0].rel))
+        print(show(plan.outputs[0].rel))  # noqa: T201 - doctests read it
 
 
 def as_plan(rel: Rel) -> Example:

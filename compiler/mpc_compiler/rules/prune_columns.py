@@ -57,10 +57,10 @@ def prune_columns(plan: Plan) -> Plan:
         done[node] = _narrow(rebuild(node, tuple(done[child] for child in inputs_of(node))), needed[node])
     outputs = []
     for output in plan.outputs:
-        names = schema_of(output.rel).names
         rel = done[output.rel]
-        if schema_of(rel).names != names:
-            rel = make(Project(rel, tuple(Item(name, column(name)) for name in names)))
+        expected = schema_of(output.rel).names
+        if schema_of(rel).names != expected:
+            rel = make(Project(rel, tuple(Item(name, column(name)) for name in expected)))
         outputs.append(Output(output.name, rel, output.receivers))
     return Plan(tuple(outputs))
 

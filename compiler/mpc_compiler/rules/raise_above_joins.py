@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from mpc_compiler.check import owners_of, schema_of
-from mpc_compiler.ir import Column, Filter, Item, Join, Plan, Project, Rel, column, make, rebuild, substitute, transform_plan
+from mpc_compiler.ir import (
+    Column,
+    Filter,
+    Item,
+    Join,
+    Plan,
+    Project,
+    Rel,
+    column,
+    make,
+    rebuild,
+    substitute,
+    transform_plan,
+)
 
 __all__ = ["raise_above_joins"]
 

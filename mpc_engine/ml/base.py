@@ -1,0 +1,116 @@
+"""What estimators share: scikit-learn's parameter contract, and features as columns of one relation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from mpc_compiler.check import schema_of
+from mpc_compiler.errors import SchemaError
+from mpc_compiler.ir import Column, Expr, Item, Project, Rel, column, make
+
+from mpc_engine.frame.base import common, fresh
+from mpc_engine.frame.dataframe import DataFrame
+from mpc_engine.frame.place import mark
+from mpc_engine.frame.series import Series
+
+__all__ = ["ConvergenceWarning", "Estimator", "NotFittedError", "materialise"]
+
+T = TypeVar("T", bound="Estimator")
+
+
+class ConvergenceWarning(UserWarning):
+    """A fit did not converge: separable or collinear data, or one class only."""
+
+
+class NotFittedError(SchemaError):
+    """The estimator has not been fitted."""
+
+    default_code = "MPC-0119"
+
+
+class Estimator:
+    """Parameters are the arguments of ``__init__``, stored under their own names."""
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, *, deep: bool = True) -> dict[str, Any]:
+        """Parameters by name."""
+        return {name: getattr(self, name) for name in self._names()}
+
+    def set_params(self: T, **params: Any) -> T:
+        """Change parameters; returns the estimator."""
+        for name, value in params.items():
+            if name not in self._names():
+                raise SchemaError(
+                    f"{type(self).__name__} has no parameter {name!r}", code="MPC-0120", hint=", ".join(self._names())
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        return f"{type(self).__name__}({given})"
+
+
+def materialise(base: Rel, columns: Mapping[str, Expr]) -> tuple[Rel, dict[str, str]]:
+    """``base`` with every expression as a column of its own.
+
+    Returns
+    -------
+    rel : Rel
+        ``base``, or ``base`` with columns added.
+    names : dict of str to str
+        The column that holds each expression.
+    """
+    items = [Item(name, column(name)) for name in schema_of(base).names]
+    taken, names = {item.name for item in items}, {}
+    for name, expr in columns.items():
+        if isinstance(expr, Column):
+            names[name] = expr.name
+            continue
+        held, count = name, 1
+        while held in taken:
+            held, count = f"{name}~{count}", count + 1
+        taken.add(held)
+        items.append(Item(held, expr))
+        names[name] = held
+    if len(items) == len(schema_of(base).names):
+        return base, names
+    return mark(make(Project(base, tuple(items)))), names
+
+
+def features_of(X: DataFrame, expected: tuple[str, ...] | None = None) -> dict[str, Expr]:
+    """The feature expressions of a frame, in the order in which a model was fitted.
+
+    Raises
+    ------
+    SchemaError
+        When features are missing or X is no frame.
+    """
+    if not isinstance(X, DataFrame):
+        raise SchemaError(f"X must be a frame, not {type(X).__name__}", code="MPC-0103", hint='df[["a", "b"]]')
+    if expected is None:
+        return {name: X._items[name] for name in X.columns}
+    missing = [name for name in expected if name not in X._items]
+    if missing:
+        raise SchemaError(
+            f"X lacks the feature {missing[0]!r} that the model was fitted on",
+            code="MPC-0121",
+            hint=", ".join(expected),
+        )
+    return {name: X._items[name] for name in expected}
+
+
+def added_column(X: DataFrame, base: Rel, rel: Rel, name: str) -> Series:
+    """A column that a model added to ``base``."""
+    _ = common(base, rel)
+    return Series(X._session, rel, column(name), name, {key: X._items[key] for key in X._index})
+
+
+def unused(base: Rel, name: str) -> str:
+    """A column name that ``base`` does not have yet."""
+    return fresh(base, name)

@@ -1,0 +1,1 @@
+"""The runtime: executors, channels, shares, and the walk of a party through the stages of a plan."""
