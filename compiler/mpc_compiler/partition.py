@@ -313,7 +313,7 @@ def partition(
     Raises
     ------
     UnsupportedError
-        MPC-0320 if the program branches on a secret value or otherwise cannot be traced.
+        MPC-0353 if the program branches on a secret value or otherwise cannot be traced.
 
     Notes
     -----
@@ -334,7 +334,7 @@ def partition(
     except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as error:
         raise UnsupportedError(
             "the program needs the value of a secret to go on (a branch, a loop bound, an index or a shape)",
-            code="MPC-0320",
+            code="MPC-0353",
             hint="use jax.numpy.where(condition, a, b) instead of if, and masks instead of boolean indexing",
         ) from error
     cutter = _Cutter(program, protocol)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import itertools
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +77,7 @@ class Programs:
         self._ready: dict[tuple[Any, ...], Ready] = {}
         self._kernels: Replicated | None = None
         self._channel: Channel | None = None
-        self._counter = itertools.count()
+        self._engine = "spu" if device.parties > 1 else "jax"
 
     def prepare(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
         """The program for these row counts, compiled; kept for the next run of the same plan."""
@@ -88,14 +89,8 @@ class Programs:
         return self._ready[key]
 
     def _build(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
-        program = build_program(compute, rows)
-        cut = partition(
-            program.fn,
-            program.specs,
-            protocol=options.protocol,
-            kernels=options.kernels,
-            available=NATIVE_KERNELS if options.protocol == "aby3" else frozenset(),
-        )
+        with _TRACING:
+            program, cut = _traced(compute, tuple(rows.items()), options)
         steps: list[Step] = []
         digest = hashlib.sha256()
         for region in cut.regions:
@@ -137,7 +132,7 @@ class Programs:
                 with steps.step(f"region {number}: {step.primitive}", "native"):
                     self._kernel(step, ready)
             else:
-                with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", "spu") as cost:  # type: ignore[union-attr]
+                with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:  # type: ignore[union-attr]
                     spent = self._device.run(step)
                     cost.add((spent.rounds, spent.bytes_sent))
         wires = [self._output(ready, at) for at in range(len(ready.program.outputs))]
@@ -157,6 +152,18 @@ class Programs:
         slot, name = ready.program.outputs[at], ready.cut.outputs[at]
         shape, dtype = ready.avals[name]
         return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, self._device.export(name))
+
+
+_TRACING = threading.Lock()
+
+
+@functools.lru_cache(maxsize=64)
+def _traced(compute: Compute, rows: tuple[tuple[str, int], ...], options: Options) -> tuple[Program, Partitioned]:
+    """Trace and cut once a process, also where several parties are its threads."""
+    program = build_program(compute, dict(rows))
+    available = NATIVE_KERNELS if options.protocol == "aby3" else frozenset()
+    cut = partition(program.fn, program.specs, protocol=options.protocol, kernels=options.kernels, available=available)
+    return program, cut
 
 
 def _avals(program: Program, cut: Partitioned) -> dict[str, tuple[tuple[int, ...], str]]:

@@ -48,8 +48,8 @@ class RunCost(msgspec.Struct, frozen=True):
     seconds : float
         Wall time.
     rounds : int
-        The larger of messages sent and received by this party: messages of one SPU operation follow each other,
-        so this is close to the number of communication rounds.
+        Upper bound: the larger of messages sent and received by this party. The longest chain of dependent messages
+        was 0.7 to 0.85 of it for sort, division, logistic function and matrix inverse under ``aby3``.
     messages : int
         Messages sent.
     bytes_sent : int

@@ -279,9 +279,9 @@ def test_wide_and_many_keys() -> None:
 def test_errors_say_what_to_do() -> None:
     table = Table({"f": Column(jnp.ones(2))})
     for key, aggs, code in [
-        ("f", [], "MPC-0310"),
-        (None, [Agg("x", "median", "f")], "MPC-0311"),
-        (None, [Agg("x", "sum", "g")], "MPC-0312"),
+        ("f", [], "MPC-0350"),
+        (None, [Agg("x", "median", "f")], "MPC-0351"),
+        (None, [Agg("x", "sum", "g")], "MPC-0352"),
     ]:
         with pytest.raises(UnsupportedError) as caught:
             group_by(table, [Key(key)], aggs) if key else aggregate(table, aggs)

@@ -165,5 +165,5 @@ def test_sorts_know_their_protocol_even_in_loops(method: str) -> None:
 def test_a_branch_on_a_secret_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="needs the value of a secret") as caught:
         partition(lambda x: x if x[0] > 0 else -x, [INT], protocol="aby3")
-    assert caught.value.code == "MPC-0320"
+    assert caught.value.code == "MPC-0353"
     assert "jax.numpy.where" in caught.value.hint

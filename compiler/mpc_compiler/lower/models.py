@@ -58,7 +58,7 @@ def apply_model(node: Apply, table: Table, model: Table, schema: Schema) -> Tabl
         made = {name: Column(scaled[:, j]) for j, name in enumerate(node.outputs)}
     else:
         made = {node.outputs[0]: Column(logistic.predict(matrix, model.columns["coef"].value, ranges=ranges))}
-    return Table(table.columns | made, table.valid, table.order)
+    return Table(table.columns | made, table.valid, table.order, order_bits=table.order_bits)
 
 
 def _some_rows(table: Table, node: Fit | Metric) -> None:

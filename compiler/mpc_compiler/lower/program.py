@@ -164,7 +164,7 @@ class _Run:
             below = self.table(rel.input)
             schema = schema_of(rel.input)
             columns = {item.name: evaluate(item.expr, below, schema) for item in rel.items}
-            return Table(columns, below.valid, below.order)
+            return Table(columns, below.valid, below.order, order_bits=below.order_bits)
         if isinstance(rel, Filter):
             below = self.table(rel.input)
             mask = evaluate(rel.predicate, below, schema_of(rel.input))
@@ -191,7 +191,8 @@ class _Run:
         order = self._found.get((rel.source, ORDER, False))
         if not columns:
             columns["__nothing"] = Column(jnp.zeros(self._rows[rel.source], jnp.int64))
-        return Table(columns, None, order)
+        bits = max((self._rows[rel.source] - 1).bit_length(), 1)
+        return Table(columns, None, order, order_bits=bits)
 
 
 def _bounds(dtype: DType) -> tuple[int, int] | tuple[float, float]:

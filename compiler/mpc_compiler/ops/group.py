@@ -134,7 +134,7 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg]) -> Table:
         if table.columns[key.name].value.dtype == jnp.float64:
             raise UnsupportedError(
                 f"cannot group by the float column {key.name!r}",
-                code="MPC-0310",
+                code="MPC-0350",
                 hint="round or cut it into integer bins first",
             )
     measures = measures_of(table, aggs)

@@ -127,10 +127,10 @@ class Totals:
 def _check(table: Table, agg: Agg) -> None:
     if agg.fn not in FUNCTIONS:
         raise UnsupportedError(
-            f"no aggregate function {agg.fn!r}", code="MPC-0311", hint=f"use one of {', '.join(FUNCTIONS)}"
+            f"no aggregate function {agg.fn!r}", code="MPC-0351", hint=f"use one of {', '.join(FUNCTIONS)}"
         )
     if agg.fn != "size" and agg.column not in table.columns:
-        raise UnsupportedError(f"aggregate {agg.out!r} needs a column", code="MPC-0312", hint="name an existing column")
+        raise UnsupportedError(f"aggregate {agg.out!r} needs a column", code="MPC-0352", hint="name an existing column")
 
 
 def _extreme(column: Column, agg: Agg) -> Extreme:
@@ -151,7 +151,7 @@ def measures_of(table: Table, aggs: Sequence[Agg]) -> Measures:
     Raises
     ------
     UnsupportedError
-        MPC-0311 for an unknown function, MPC-0312 for a missing column.
+        MPC-0351 for an unknown function, MPC-0352 for a missing column.
     """
     columns: dict[str, Column] = {}
     sums: dict[str, None] = {}

@@ -1,0 +1,49 @@
+"""Every frame operation against pandas: random plans over fixed tables and fixed plans over random tables.
+
+One program computes a whole batch of plans: compiling it is what takes the time. Each executor gets at least
+200 plans in every run of the suite; ``slow`` looks at ten times as many, freshly drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import Phase, event, given, settings
+from hypothesis import strategies as st
+
+import mpc_engine as mpc
+from tests.conftest import SessionFor
+from tests.strategies import TABLES, Plan, compare, nullable_integers, plans
+
+BATCH = 20
+EXAMPLES = 10  # times BATCH plans for each executor
+# Ray leaves files and sockets of its services to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
+def batches(size: int = BATCH) -> st.SearchStrategy[list[Plan]]:
+    return st.lists(plans(), min_size=size, max_size=size)
+
+
+def check(session: mpc.Session, batch: Sequence[Plan]) -> None:
+    """Run all plans as one program and compare each with pandas."""
+    results = mpc.collect(*(plan.on(session.table) for plan in batch))
+    problems = []
+    for plan, got in zip(batch, results, strict=True):
+        want = plan.on(TABLES.__getitem__)
+        event(f"ends in {plan.steps[-1].name if plan.steps else 'the table'}")
+        problem = compare(plan, got, want)
+        if problem:
+            problems.append(f"{plan}\n  {problem}\ngot\n{got}\npandas\n{want}")
+    assert not problems, "\n\n".join(problems)
+
+
+@given(batch=batches())
+@settings(max_examples=EXAMPLES)
+@pytest.mark.parametrize("pushdown", [True, False])
+def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
+    check(session_for("plaintext", "threads", pushdown=pushdown), batch)
