@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mpc_compiler.options import COMPUTING, Options
-
 from mpc_engine.errors import ConfigError
 
 __all__ = ["EXECUTORS", "LocalConfig"]

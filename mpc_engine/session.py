@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mpc_compiler.ir import Output, Plan, Scan, make
-
 from mpc_engine.config import LocalConfig
 from mpc_engine.errors import ConfigError, MpcError, SchemaError, UnsupportedError
 from mpc_engine.frame.base import Lazy, identity
@@ -26,7 +25,6 @@ from mpc_engine.observe.events import Progress
 if TYPE_CHECKING:
     from mpc_compiler.explain import Explanation
     from mpc_compiler.lower.plan import Compiled
-
     from mpc_engine.io.profile import Profile
     from mpc_engine.io.source import TableRef
     from mpc_engine.runtime.executors import Executor
@@ -208,7 +206,6 @@ class Session:
     def collect_frames(self, frames: Sequence[Lazy], *, to: str | Sequence[str] | None = None) -> list[Any]:
         """Run one plan for all frames and return what the receivers get."""
         from mpc_compiler.serde import encode_plan
-
         from mpc_engine.runtime.messages import RunRequest
         from mpc_engine.runtime.results import assemble
 

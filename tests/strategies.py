@@ -458,6 +458,10 @@ class Plan:
 
     __repr__ = __str__
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """Print as one line where Hypothesis reports a failure."""
+        printer.text(str(self))
+
 
 def _then(plan: Plan, name: str, *args: Any, columns: Columns | None = None) -> Plan:
     held = plan.columns if columns is None else columns
@@ -511,11 +515,12 @@ def _aggregated(draw: st.DrawFn, columns: Columns, keys: Sequence[str]) -> tuple
     names = [name for name, c in columns.items() if name not in keys]
     chosen = draw(st.lists(st.sampled_from(names), min_size=1, max_size=3)) if names else []
     aggs, made = {}, {}
-    for number, name in enumerate(chosen):
+    for name in chosen:
         column = columns[name]
         how = draw(st.sampled_from([how for how in _GROUPED if _fits(how, column)]))
-        aggs[f"agg{number}"] = (name, how)
-        made[f"agg{number}"] = _aggregate_type(how, column, grouped=bool(keys))
+        name_out = next(made_name for k in range(99) if (made_name := f"agg{k}") not in columns and made_name not in aggs)
+        aggs[name_out] = (name, how)
+        made[name_out] = _aggregate_type(how, column, grouped=bool(keys))
     return aggs, made
 
 

@@ -142,22 +142,34 @@ def _holdings(tables: dict[str, dict[str, pd.DataFrame]]) -> Any:
 
 def _tell(out: Console, found: Outcome) -> None:
     out.rule("Results", align="left")
-    columns, rows = _beside(found)
-    out.print(show.grid("The query, on shares and in pandas", columns, rows))
+    out.print(show.grid("The query, computed on shares", *show.frame_rows(found.segments)))
+    out.print(f"pandas on the joined clear tables: {_agreement(found.segments, found.clear_segments)}\n")
     out.print(found.model.summary(), markup=False, soft_wrap=True)
-    columns, rows = _figures(found)
-    out.print(show.grid(f"The model beside {found.reference.source}", columns, rows))
+    out.print(show.grid(f"The model beside {found.reference.source}", *_figures(found)))
+
+
+def _agreement(ours: pd.DataFrame, clear: pd.DataFrame) -> str:
+    """Say how far a result is from the clear one.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> _agreement(pd.DataFrame({"n": [1, 2], "rate": [0.5, 0.25]}), pd.DataFrame({"n": [1, 2], "rate": [0.5, 0.251]}))
+    'the same 2 groups, n equal, rate within 0.001'
+    """
+    if list(ours.index) != list(clear.index) or list(ours.columns) != list(clear.columns):
+        return "OTHER GROUPS"
+    parts = []
+    for name in clear.columns:
+        off = float((ours[name] - clear[name]).abs().max())
+        parts.append(f"{name} equal" if off == 0 else f"{name} within {off:.1g}")
+    return ", ".join([f"the same {len(clear)} groups", *parts])
 
 
 def _beside(found: Outcome) -> tuple[list[str], list[list[object]]]:
-    """Return the query's result with pandas' value in brackets where the two print differently."""
-    columns, rows = show.frame_rows(found.segments)
-    _, clear = show.frame_rows(found.clear_segments)
-    last = len(clear[0]) if clear else 0
-    keys = found.clear_segments.index.nlevels
-    names = [*columns, *(f"{name} (pandas)" for name in columns[keys:])]
-    padded = [*clear, *([[None] * last] * (len(rows) - len(clear)))]
-    return names, [[*row, *other[keys:]] for row, other in zip(rows, padded, strict=False)]
+    """Return the query's result with pandas' columns after it."""
+    both = found.segments.join(found.clear_segments.add_suffix(" (pandas)"), how="outer")
+    return show.frame_rows(both)
 
 
 def _figures(found: Outcome) -> tuple[list[str], list[list[object]]]:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mpc_compiler.lower.stages import Disclosure
-
     from mpc_engine.observe import RunReport
 
 __all__ = ["cells", "console", "disclosures", "frame_rows", "grid", "steps"]

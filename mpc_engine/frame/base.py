@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from mpc_compiler.check import expr_type, owners_of, schema_of
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Apply, Column, DType, Expr, Item, Project, Rel, column, make
-
 from mpc_engine.frame.place import mark
 
 if TYPE_CHECKING:
     import pandas as pd
+
     from mpc_compiler.explain import Explanation
 
 __all__ = ["Lazy", "Runner", "common", "fresh"]

@@ -24,7 +24,6 @@ from mpc_compiler.ir import (
     column,
     make,
 )
-
 from mpc_engine.frame.base import Lazy, common, identity
 from mpc_engine.frame.groupby import GroupBy, named_aggs
 from mpc_engine.frame.place import mark, placed

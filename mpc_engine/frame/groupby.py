@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Agg, Aggregate, Expr, column, make
-
 from mpc_engine.frame.base import identity
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Series

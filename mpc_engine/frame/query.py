@@ -8,7 +8,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from mpc_compiler.errors import SchemaError, UnsupportedError
-
 from mpc_engine.frame.place import _HERE
 from mpc_engine.frame.series import Series
 

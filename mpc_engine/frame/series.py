@@ -6,16 +6,16 @@ import datetime
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
-import numpy as np
 from mpc_compiler.check import require, schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Agg, Aggregate, DType, Expr, Item, Project, Sort, SortBy, call, column, literal, make
-
 from mpc_engine.frame.base import Lazy, Runner, common, identity
 from mpc_engine.frame.place import mark, placed
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+
     from mpc_compiler.ir import Rel
 
 __all__ = ["Scalar", "Series", "constant"]
@@ -42,8 +42,7 @@ _CASTS = {int: "int", "int": "int", "int64": "int", float: "float", "float": "fl
 
 def constant(value: Any) -> Expr:
     """A Python, numpy, or date constant as an expression; None and NaN stand for a missing value."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = _python(value)
     if value is None or (isinstance(value, float) and value != value):
         return literal(None)
     if isinstance(value, datetime.datetime):
@@ -57,12 +56,16 @@ def constant(value: Any) -> Expr:
     return literal(value)
 
 
+def _python(value: Any) -> Any:
+    """A numpy scalar as Python's own; anything else as it is."""
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+
+
 class Scalar(Lazy):
     """A single lazy value, such as ``df["amount"].sum()``."""
 
     def _shape(self, data: pd.DataFrame) -> Any:
-        value = data.iloc[0, 0]
-        return value.item() if isinstance(value, np.generic) else value
+        return _python(data.iloc[0, 0])
 
     def __repr__(self) -> str:
         return f"<lazy scalar; .collect() computes it; owners: {', '.join(self._owners)}>"

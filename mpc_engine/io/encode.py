@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mpc_compiler.ir import DType, Field
 from numpy.typing import NDArray
 
+from mpc_compiler.ir import DType, Field
 from mpc_engine.errors import RangeError
 
 if TYPE_CHECKING:
@@ -43,16 +43,15 @@ def encode(data: pa.ChunkedArray, field: Field, owner: str) -> Encoded:
         valid = pc.is_valid(data).to_numpy().astype(np.bool_)
     elif data.null_count:
         raise RangeError(
-            f"column {name!r} of {owner} has {data.null_count} missing values, but its profile says it has none",
+            f"column {name!r} of {owner} has missing values, but its profile says it has none",
             code="MPC-0205",
             hint="the data changed since the session was opened: open it again",
         )
     if dtype.kind == "string":
         codes = pc.index_in(data, value_set=pa.array(dtype.domain or (), type=data.type))
-        unknown = int(codes.null_count - data.null_count)
-        if unknown:
+        if codes.null_count > data.null_count:
             raise RangeError(
-                f"column {name!r} of {owner} has {unknown} values that its public dictionary lacks",
+                f"column {name!r} of {owner} has values that its public dictionary lacks",
                 code="MPC-0206",
                 hint="declare the dictionary: mpc.Source(data, dictionaries={...}), or open the session again",
             )
@@ -85,7 +84,7 @@ def _verify(value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: DType, 
         wrong &= valid
     if wrong.any():
         raise RangeError(
-            f"column {name!r} of {owner} has {int(wrong.sum())} values outside its range [{lo:g}, {hi:g}]",
+            f"column {name!r} of {owner} has values outside its range [{lo:g}, {hi:g}]",
             code="MPC-0204",
             hint="declare a wider range with mpc.Source(data, ranges={...}), or clip the column",
         )

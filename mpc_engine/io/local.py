@@ -15,6 +15,7 @@ from mpc_engine.io.source import TableRef
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
     from mpc_compiler.ir import Field
     from mpc_compiler.lower.stages import LocalQuery
 
@@ -118,10 +119,9 @@ class LocalStore:
         table = self._results[query].select(list(names))
         owner = self._queries[query].owner
         label = ", ".join(name.split("~")[0] for name in names)
-        missing = sum(table.column(name).null_count for name in names)
-        if missing:
+        if any(table.column(name).null_count for name in names):
             raise SchemaError(
-                f"{missing} rows of {owner} have no merge key {label!r}",
+                f"some rows of {owner} have no merge key {label!r}",
                 code="MPC-0109",
                 hint=f"drop them before the merge: df[df[{names[0].split('~')[0]!r}].notna()]",
             )
@@ -134,10 +134,9 @@ class LocalStore:
         finally:
             self._connection.unregister("__keys")
         digests: NDArray[np.bytes_] = np.asarray(found["d"]).astype("S32")
-        repeated = len(digests) - len(np.unique(digests))
-        if repeated:
+        if len(np.unique(digests)) != len(digests):
             raise SchemaError(
-                f"the merge key {label!r} of {owner} is not unique: {repeated} rows repeat a key",
+                f"the merge key {label!r} of {owner} is not unique",
                 code="MPC-0108",
                 hint=f"group first: df.groupby({names[0].split('~')[0]!r}).agg(...), then merge",
             )

@@ -7,9 +7,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
 from mpc_compiler.ir import DType, Field
 from mpc_compiler.ir.types import Kind
-
 from mpc_engine.errors import RangeError, SchemaError
 from mpc_engine.io.local import connect, describe
 from mpc_engine.io.source import TableRef

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 from mpc_compiler.check import schema_of
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Column, Expr, Item, Project, Rel, column, make
-
 from mpc_engine.frame.base import common, fresh
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from mpc_compiler.check import rows_of, schema_of
 from mpc_compiler.ir import Apply, Fit, Rel, make
-
 from mpc_engine.frame.base import common, identity
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark, placed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from mpc_compiler.check.models import METRICS
 from mpc_compiler.ir import Item, Metric, Project, column, make
-
 from mpc_engine.frame.base import common
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Scalar, Series

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mpc_compiler.check import schema_of
-from mpc_compiler.ir import Apply, Expr, Fit, Rel, column, make
 from numpy.typing import NDArray
 
+from mpc_compiler.check import schema_of
+from mpc_compiler.ir import Apply, Expr, Fit, Rel, column, make
 from mpc_engine.frame.base import identity
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark, placed
@@ -110,7 +110,6 @@ class _Moments(DataFrame):
 
     def _shape(self, data: pd.DataFrame) -> Any:
         from mpc_compiler.ops import logistic
-
         from mpc_engine.ml.logistic import _ranges
 
         assert isinstance(self._base, Fit)

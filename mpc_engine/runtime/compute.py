@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from mpc_compiler.lower.program import Program, Slot, build_program
 from mpc_compiler.lower.stages import Compute
 from mpc_compiler.options import Options
 from mpc_compiler.partition import KernelRegion, Partitioned, partition
-
 from mpc_engine.runtime.backend import NATIVE_KERNELS
 from mpc_engine.runtime.channel import Channel
 from mpc_engine.runtime.device import Compiled, Device

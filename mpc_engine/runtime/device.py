@@ -55,8 +55,8 @@ class RunCost(msgspec.Struct, frozen=True):
     bytes_sent : int
         Payload sent to all peers, as SPU counts it (TCP adds about 0.05 %).
     exact : bool
-        False when another rank in the same process ran at the same time (``threads``): then the sums over these
-        ranks are right, the attribution to one of them is not.
+        False when another rank in the same process ended at the same time (``threads``): then the sum over the
+        ranks is right, the attribution to one of them need not be.
 
     Examples
     --------

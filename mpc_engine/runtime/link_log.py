@@ -1,11 +1,13 @@
 """How many bytes and messages SPU sent, read from SPU's own log.
 
-With profiling on, every run of an executable appends ``Link details: total send bytes …, recv bytes …, send actions
-…, recv actions …`` to the process-wide log of SPU: exactly the payload of that run at that rank. The line is written
-and flushed before the run returns. The log goes to an anonymous file in memory, so that nothing is left on disk.
+With profiling on, every run of an executable appends to the process-wide log of SPU, among other lines, ``SPU execution
+NAME completed`` and then ``Link details: total send bytes …, recv bytes …, send actions …, recv actions …``: exactly
+the payload of that run at that rank. Both are written and flushed before the run returns. The log goes to an anonymous
+file in memory, so that nothing is left on disk.
 
-One process has one such log and a line does not say which rank wrote it. When several ranks share a process, each
-takes one line when its run ends: the sum over the ranks is right, the attribution to a rank need not be.
+When several ranks share a process their lines may interleave, and the second kind does not say whose it is. Then the
+run that was completed first takes the line that comes first: the sum over the ranks is right, the attribution to one
+of them need not be.
 """
 
 from __future__ import annotations
@@ -14,18 +16,22 @@ import os
 import re
 import tempfile
 import threading
-from collections import deque
+import time
 from typing import NamedTuple
 
 from mpc_engine.errors import MpcError
 
 __all__ = ["LinkCount", "LinkLog"]
 
-_LINE = re.compile(rb"Link details: total send bytes (\d+), recv bytes (\d+), send actions (\d+), recv actions (\d+)")
+_LINE = re.compile(
+    rb"SPU execution (\S+) completed"
+    rb"|Link details: total send bytes (\d+), recv bytes (\d+), send actions (\d+), recv actions (\d+)"
+)
+_PATIENCE = 5.0  # seconds until another rank, whose line this one was given, must have written its own
 
 
 class LinkCount(NamedTuple):
-    """Payload of one run at one rank; `exact` is False if another rank of the process ran at the same time."""
+    """Payload of one run at one rank; `exact` is False if it may be that of another rank of the process."""
 
     bytes_sent: int
     bytes_received: int
@@ -35,7 +41,7 @@ class LinkCount(NamedTuple):
 
 
 class LinkLog:
-    r"""The log file and the lines in it that no run has claimed yet.
+    r"""The log file, and what its lines say of runs that nobody has asked for yet.
 
     Attributes
     ----------
@@ -47,8 +53,9 @@ class LinkLog:
     >>> log = LinkLog()
     >>> log.begin()
     >>> with open(log.path, "a") as file:
+    ...     _ = file.write("SPU execution run-1 completed, total time 1s.\n")
     ...     _ = file.write("Link details: total send bytes 80, recv bytes 40, send actions 2, recv actions 1\n")
-    >>> log.end()
+    >>> log.end("run-1")
     LinkCount(bytes_sent=80, bytes_received=40, sends=2, receives=1, exact=True)
     """
 
@@ -62,25 +69,36 @@ class LinkLog:
             self._file = os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600)
         self._lock = threading.Lock()
         self._active = 0
-        self._alone = True
         self._read = 0
-        self._unclaimed: deque[LinkCount] = deque()
+        self._completed: list[str] = []
+        self._mixed: set[str] = set()
+        self._counts: dict[str, LinkCount] = {}
 
     def begin(self) -> None:
         """Say that a run starts."""
         with self._lock:
             self._active += 1
-            self._alone = self._alone and self._active == 1
 
-    def end(self) -> LinkCount:
-        """Say that a run has returned, and take its count."""
-        with self._lock:
-            self._collect()
-            if not self._unclaimed:
-                raise MpcError("SPU did not log its traffic", code="MPC-0625", hint="is its logging set up elsewhere?")
-            count = self._unclaimed.popleft()._replace(exact=self._alone)
-            self._leave()
-            return count
+    def end(self, name: str) -> LinkCount:
+        """Say that the run of the executable `name` has returned, and take its count.
+
+        Parameters
+        ----------
+        name : str
+            Unique in this process, without blanks.
+        """
+        patience = time.monotonic() + _PATIENCE
+        while True:
+            with self._lock:
+                self._collect()
+                if name in self._counts:
+                    count = self._counts.pop(name)
+                    self._leave()
+                    return count
+                if time.monotonic() > patience:
+                    self._leave()
+                    raise MpcError("SPU did not log its traffic", code="MPC-0326", hint="is its log set up elsewhere?")
+            time.sleep(0.001)
 
     def abandon(self) -> None:
         """Say that a run failed; it logs nothing."""
@@ -92,13 +110,23 @@ class LinkLog:
         if self._active == 0:  # nobody is writing: the file can be emptied without losing a line
             os.ftruncate(self._file, 0)
             self._read = 0
-            self._alone = True
-            self._unclaimed.clear()
+            self._completed.clear()
+            self._mixed.clear()
+            self._counts.clear()
 
     def _collect(self) -> None:
         data = os.pread(self._file, os.fstat(self._file).st_size - self._read, self._read)
         whole = data[: data.rfind(b"\n") + 1]
         self._read += len(whole)
         for match in _LINE.finditer(whole):
-            sent, received, sends, receives = map(int, match.groups())
-            self._unclaimed.append(LinkCount(sent, received, sends, receives, exact=True))
+            if match[1]:
+                self._completed.append(match[1].decode())
+            else:
+                self._assign(*(int(match[group]) for group in (2, 3, 4, 5)))
+
+    def _assign(self, sent: int, received: int, sends: int, receives: int) -> None:
+        if len(self._completed) > 1:
+            self._mixed.update(self._completed)
+        if self._completed:
+            name = self._completed.pop(0)
+            self._counts[name] = LinkCount(sent, received, sends, receives, name not in self._mixed)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 import msgspec
-from mpc_compiler.options import Options
 
+from mpc_compiler.options import Options
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.io.source import TableRef
 

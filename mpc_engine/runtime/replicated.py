@@ -19,10 +19,10 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-import mpc_kernels
 import numpy as np
 from numpy.typing import NDArray
 
+import mpc_kernels
 from mpc_engine.errors import ProtocolMismatchError
 
 __all__ = ["Cost", "Exchange", "Replicated", "matmul_cost", "setup_cost"]
@@ -157,7 +157,7 @@ class Replicated:
         ProtocolMismatchError
             MPC-0721 if the message of the peer has another size.
         """
-        left, right = np.ascontiguousarray(a), np.ascontiguousarray(b)
+        left, right = (np.require(value, requirements=["C", "A"]) for value in (a, b))  # wire bytes may lie anywhere
         return self.reshare(mpc_kernels.replicated_matmul_local(left, right, threads=self.threads))
 
 

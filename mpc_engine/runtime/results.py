@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from mpc_compiler.check import schema_of
 from mpc_compiler.ir import DType, Field, Plan
 from mpc_compiler.lower.program import ORDER, ROW_VALID
-from numpy.typing import NDArray
-
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.io.encode import decode_column
 from mpc_engine.io.tables import from_ipc

@@ -294,7 +294,7 @@ def pairs(share: WireShare, meta: Meta) -> NDArray[np.uint64]:
     Returns
     -------
     ndarray of uint64, shape [n, 2]
-        (x_r, x_{r+1}) of every element in row-major order; a read-only view when the share has one chunk.
+        (x_r, x_{r+1}) of every element in row-major order. Aligned: a read-only view if possible, else a copy.
 
     Raises
     ------
@@ -303,7 +303,7 @@ def pairs(share: WireShare, meta: Meta) -> NDArray[np.uint64]:
     """
     if meta.storage != "aby3.AShr<FM64>":
         raise UnsupportedError(f"a share stored as {meta.storage} has no replicated pairs", code="MPC-0322")
-    return np.frombuffer(content(share, meta), np.uint64).reshape(-1, 2)
+    return np.require(np.frombuffer(content(share, meta), np.uint64).reshape(-1, 2), requirements="A")
 
 
 def public_pairs(share: WireShare, meta: Meta, *, rank: int) -> NDArray[np.uint64]:

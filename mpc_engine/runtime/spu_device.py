@@ -15,6 +15,7 @@ is relied on here:
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -321,6 +322,7 @@ def _spu_code(function: Callable[..., Any], types: list[Any], inputs: Sequence[s
 
 _log_lock = threading.Lock()
 _log: LinkLog | None = None
+_run_numbers = itertools.count()
 
 
 def _link_log() -> LinkLog:
@@ -333,6 +335,7 @@ def _link_log() -> LinkLog:
             options.log_level = libspu.logging.LogLevel.INFO
             options.enable_console_logger = False
             options.system_log_path = _log.path
+            options.max_log_file_size = 1 << 50  # LinkLog empties the file; it must not be renamed
             libspu.logging.setup_logging(options)  # no trace_log_path: that log would hold bytes of shares
         return _log
 
@@ -365,7 +368,6 @@ class SpuDevice:
         self._link_factory = link_factory
         self._link: Link | None = None
         self._vm: Any = None
-        self._runs = 0
         self._failed = False
         self._spent = RunCost()
 
@@ -417,9 +419,9 @@ class SpuDevice:
             MPC-0620 if a party does not answer. The device, and best the process, must end then.
         """
         vm = self._need()
-        self._runs += 1
+        name = f"run-{next(_run_numbers)}"
         executable = libspu.Executable(
-            name=f"{self.rank}.{self._runs}",
+            name=name,
             input_names=list(compiled.inputs),
             output_names=list(compiled.outputs),
             code=compiled.code,
@@ -434,7 +436,7 @@ class SpuDevice:
             log.abandon()
             raise
         seconds = time.perf_counter() - started
-        count = log.end()
+        count = log.end(name)
         cost = RunCost(seconds, max(count.sends, count.receives), count.sends, count.bytes_sent, count.exact)
         self._spent += cost
         return cost
@@ -517,7 +519,7 @@ class SpuDevice:
     def _need(self) -> Any:
         if self._vm is None or self._failed:
             state = "failed before" if self._failed else "is not connected"
-            raise MpcError(f"the SPU device of rank {self.rank} {state}", code="MPC-0326")
+            raise MpcError(f"the SPU device of rank {self.rank} {state}", code="MPC-0327")
         return self._vm
 
     @contextmanager

@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from mpc_compiler.ir import FRACTION_BITS
 from mpc_compiler.lower.plan import Compiled, compile_plan
 from mpc_compiler.lower.program import ORDER, Slot, input_slots
 from mpc_compiler.lower.stages import Align, Compute, Input
 from mpc_compiler.serde import decode_plan
-from numpy.typing import NDArray
-
 from mpc_engine.errors import ProtocolMismatchError, SchemaError
 from mpc_engine.io.local import LocalStore
 from mpc_engine.io.tables import to_ipc
@@ -32,6 +33,9 @@ from mpc_engine.runtime.steps import Steps
 __all__ = ["Worker"]
 
 Rows = NDArray[np.int64]
+_ONE = 2.0**FRACTION_BITS
+_PSI_SECONDS_A_ROW = 2e-4
+"""Longest that an intersection may take a row, so that whoever waits for its result waits long enough."""
 
 
 def _digest(*parts: bytes | str) -> str:
@@ -169,8 +173,7 @@ class _Walk:
                 rows = self._store.run(query)
                 if rows > query.max_rows:
                     raise SchemaError(
-                        f"a merge inside {self.name} made {rows} rows of at most {query.max_rows}: "
-                        "keys repeat on both sides",
+                        f"a merge inside {self.name} made more than {query.max_rows} rows: keys repeat on both sides",
                         code="MPC-0108",
                         hint="make one side's key unique: df.groupby(key).agg(...)",
                     )
@@ -190,12 +193,16 @@ class _Walk:
                 for other in self._others(side) - {owner}:
                     self._channel.send(other, tag, positions.tobytes())
             elif before:
-                positions = np.frombuffer(self._channel.recv(owner, tag), np.int64)
+                patience = self._setup.timeout + _PSI_SECONDS_A_ROW * self._most_rows(before)
+                positions = np.frombuffer(self._channel.recv(owner, tag, patience), np.int64)
             if positions is not None:
                 mine |= {local: positions if old is None else old[positions] for local, old in before.items()}
         if mine:
             self._members[stage.id] = mine
         return traffic
+
+    def _most_rows(self, members: Mapping[str, Rows | None]) -> int:
+        return max(self._store.rows(local) for local in members)
 
     def _others(self, source: str) -> set[str]:
         """Owners of the rows of an aligned source."""
@@ -271,7 +278,11 @@ class _Walk:
             rows = self._rows(source)
             for party in self._channel.peers:
                 self._channel.send(party, tag, str(rows).encode())
-        told = {self._rows(source) if o == self.name else _count(self._channel.recv(o, tag)) for o in owners}
+        patience = self._setup.timeout + _PSI_SECONDS_A_ROW * source.rows
+        told = {
+            self._rows(source) if owner == self.name else _count(self._channel.recv(owner, tag, patience))
+            for owner in owners
+        }
         if len(told) != 1:
             raise ProtocolMismatchError(f"the owners of {source.id} announce different row counts", code="MPC-0707")
         count = told.pop()
@@ -327,6 +338,8 @@ class _Walk:
         if slot.valid:
             assert encoded.valid is not None
             return encoded.valid
+        if slot.dtype == np.float64 and self._setup.protocol != "plaintext":
+            return np.rint(encoded.value * _ONE) / _ONE  # SPU's own encoding cuts off, which is biased
         return encoded.value
 
     # --- results -----------------------------------------------------------------------------------------------------

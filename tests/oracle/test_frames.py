@@ -43,7 +43,7 @@ def check(session: mpc.Session, batch: Sequence[Plan]) -> None:
 
 
 @given(batch=batches())
-@settings(max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES, phases=[Phase.generate])
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
     check(session_for("plaintext", "threads", pushdown=pushdown), batch)

@@ -52,11 +52,15 @@ def test_stored_bytes(storage: str, size: int) -> None:
     assert shares.parse_meta(shares.make_meta("int64", (3,), storage=storage)).stored_bytes == 3 * size
 
 
-def test_pairs_do_not_copy() -> None:
-    share = shares.from_pairs(ring(1000, 2), "int64", (1000,))
-    view = shares.pairs(share, shares.parse_meta(share.meta))
-    assert view.base is not None
-    assert not view.flags.writeable
+@pytest.mark.parametrize("pad", range(9))
+def test_pairs_are_aligned(pad: int) -> None:
+    values = ring(1000, 2)
+    raw = b"\x08\x80\x7d\x1a\x80\x7d" + values.tobytes()
+    share = WireShare(shares.make_meta("int64", (1000,)), (memoryview(bytes(pad) + raw)[pad:],))  # type: ignore[arg-type]
+    found = shares.pairs(share, shares.parse_meta(share.meta))
+    assert found.flags.aligned
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, values)
 
 
 def test_several_chunks_are_joined() -> None:

@@ -1,7 +1,6 @@
 """SPU as a device: sharing, running, its measured traffic, and what happens when things go wrong."""
 
 import itertools
-import socket
 import struct
 import subprocess
 import sys
@@ -540,16 +539,10 @@ def test_a_silent_party_is_an_error_in_time(tmp_path: Path) -> None:
 
 
 def test_nobody_there() -> None:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        port = held.getsockname()[1]
+    with PortReservation(2) as reserved:
+        addresses = {name: f"127.0.0.1:{port}" for name, port in zip(PARTY_NAMES[:2], reserved.ports, strict=True)}
         with pytest.raises(PeerError, match="party 'bank_b' did not answer while connecting"):
-            tcp_link(
-                {"bank_a": f"127.0.0.1:{port}", "bank_b": "127.0.0.1:1"},
-                0,
-                "alone",
-                timeouts=LinkTimeouts(connect=0.2),
-            )
+            tcp_link(addresses, 0, "alone", timeouts=LinkTimeouts(connect=0.2))
 
 
 # the clear device

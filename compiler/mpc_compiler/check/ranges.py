@@ -14,7 +14,9 @@ from mpc_compiler.ir import (
     DType,
     Expr,
     Filter,
+    Fit,
     Literal,
+    Metric,
     Project,
     Rel,
     Schema,
@@ -48,6 +50,21 @@ def check_secret(rel: Rel) -> None:
             _expression(node.predicate, schema_of(node.input))
         elif isinstance(node, Aggregate):
             _aggregate(node)
+        if isinstance(node, Fit | Metric) or (
+            isinstance(node, Aggregate) and any(a.function == "mean" for a in node.aggs)
+        ):
+            _rows(node)
+
+
+def _rows(node: Aggregate | Fit | Metric) -> None:
+    limit, rows = (1 << (21 if isinstance(node, Fit) else 20 if isinstance(node, Metric) else 22)), rows_of(node.input)
+    if rows > limit:
+        raise RangeError(
+            f"{rows} rows are more than the {limit} that this step is exact for",
+            code="MPC-0208",
+            hint="filter or aggregate at the owners first, or work on a sample",
+            node=node,
+        )
 
 
 def _fits(dtype: DType, name: str, node: object) -> None:
