@@ -118,7 +118,8 @@ def run_demo(
         explanation = session.explain_frames(frames)
         out.rule("Plan", align="left")
         out.print(explanation.text, markup=False, soft_wrap=True)
-        out.print(show.disclosures(explanation.disclosures))
+        out.rule("Who learns what, and nothing else", align="left")
+        out.print(show.disclosures(explanation.disclosures), markup=False, soft_wrap=True)
         with Progress(f"starting the parties ({executor})"):
             session.start()
         found = outcome(example, tables, mpc.collect(*frames))

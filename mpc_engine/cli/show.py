@@ -83,12 +83,23 @@ def steps(report: RunReport) -> Table:
     return table
 
 
-def disclosures(items: Iterable[Disclosure]) -> Table:
-    """Return who learned what."""
-    rows = [(", ".join(item.to), item.what, item.why) for item in items]
-    table = Table(title="Who learns what, and nothing else", title_justify="left", title_style="bold", show_lines=True)
-    for name in ("who", "what", "why"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+def disclosures(items: Iterable[Disclosure]) -> str:
+    """Return who learns what, a paragraph a receiver.
+
+    Examples
+    --------
+    >>> from mpc_compiler.lower.stages import Disclosure
+    >>> print(disclosures([Disclosure("rows of t", ("all",), "public"), Disclosure("the sum", ("bank_a",))]))
+    all learn
+      - rows of t (public)
+    bank_a learns
+      - the sum
+    """
+    held: dict[tuple[str, ...], list[str]] = {}
+    for item in items:
+        held.setdefault(item.to, []).append(f"  - {item.what}" + (f" ({item.why})" if item.why else ""))
+    lines = []
+    for to, found in held.items():
+        many = len(to) > 1 or to[0].startswith("all")
+        lines += [f"{', '.join(to)} {'learn' if many else 'learns'}", *found]
+    return "\n".join(lines)

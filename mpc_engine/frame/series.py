@@ -240,8 +240,7 @@ class Series(Lazy):
 
     def between(self, left: Any, right: Any) -> Series:
         """``left <= value <= right``."""
-        low: Series = self >= left
-        return low & (self <= right)
+        return self._apply("ge", left)._apply("and", self._apply("le", right))
 
     def isna(self) -> Series:
         """Whether each value is missing."""

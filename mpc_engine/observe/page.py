@@ -62,7 +62,8 @@ def fragment(report: RunReport) -> str:
         _part("Disclosed", _disclosures(report.disclosed)),
         *(_part(title, _section(section)) for title, section in report.sections.items()),
         _part("Steps", _steps(report.steps)) if report.steps else "",
-        _part("Sent by party", _by_party(report.bytes_sent)) if report.bytes_sent else "",
+        _part("Sent by party", _by_party(report.bytes_sent, "sent")) if report.bytes_sent else "",
+        _part("Peak memory by party", _by_party(report.peak_rss, "memory")) if report.peak_rss else "",
         _part("Plan", f"<pre>{escape(report.plan)}</pre>") if report.plan else "",
     ]
     return f'<div class="mpc"><style>{STYLE}</style>{"".join(parts)}</div>'
@@ -128,12 +129,12 @@ def _steps(steps: Sequence[Step]) -> str:
     return _grid(head, rows)
 
 
-def _by_party(sent: dict[str, int]) -> str:
-    most = max(sent.values()) or 1
-    head = _cell("th", "party", number=False) + _cell("th", "sent", number=True) + _cell("th", "", number=False)
+def _by_party(sizes: dict[str, int], name: str) -> str:
+    most = max(sizes.values()) or 1
+    head = _cell("th", "party", number=False) + _cell("th", name, number=True) + _cell("th", "", number=False)
     rows = (
         f"<td>{escape(party)}</td>{_cell('td', human_bytes(count), number=True)}{_bar(count / most)}"
-        for party, count in sent.items()
+        for party, count in sizes.items()
     )
     return _grid(head, rows)
 

@@ -158,6 +158,8 @@ class RunReport:
         Disclosures; ``str`` of each is a sentence: what, to whom, why.
     plan : str
         The plan as text.
+    peak_rss : dict[str, int]
+        Most memory that each party's process has held so far, in bytes. Under ``threads`` all parties are one process.
     sections : dict[str, Section]
         Further parts for :meth:`to_html`, by title: text or a :class:`Table`.
 
@@ -178,6 +180,7 @@ class RunReport:
     disclosed: list[object] = field(default_factory=list)
     plan: str = ""
     sections: dict[str, Section] = field(default_factory=dict)
+    peak_rss: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_parties(
@@ -190,10 +193,12 @@ class RunReport:
         executor: str = "",
         protocol: str = "",
         plan: str = "",
+        peak_rss: Mapping[str, int] | None = None,
     ) -> RunReport:
         """Return the report of a run from the measurements of all parties; see :func:`merge_steps`."""
         steps, sent = merge_steps(measured)
-        return cls(title, executor, protocol, seconds, sent, steps, list(disclosed), plan)
+        memory = dict(peak_rss or {})
+        return cls(title, executor, protocol, seconds, sent, steps, list(disclosed), plan, peak_rss=memory)
 
     @property
     def rounds(self) -> int:

@@ -22,6 +22,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +47,7 @@ Rows = NDArray[np.int64]
 _RECORD = np.dtype([("k", "S1"), ("key", "S32"), ("comma", "S1"), ("r", "S1"), ("row", "S10"), ("end", "S1")])
 _HEADER = b"key,row\n"
 _ROUNDS = 36
+_ENDED = re.compile(rb"Tracing session \d+ ended")
 _TRACE = re.compile(rb"/tmp/psi_[A-Za-z0-9_-]+\.trace")
 
 
@@ -214,7 +216,7 @@ def _compare(link: Link, keys: Digests, size: int) -> int:
 
 
 def _kernel_bytes_sent() -> int:
-    """Bytes sent so far on the TCP sockets that this process has open (``tcpi_bytes_sent``); 0 where unknown."""
+    """Bytes sent so far on the TCP sockets that this process has open (``tcpi_bytes_acked``); 0 where unknown."""
     total = 0
     if sys.platform != "linux":
         return total
@@ -225,7 +227,7 @@ def _kernel_bytes_sent() -> int:
             with socket.socket(fileno=os.dup(int(entry))) as held:
                 if held.family in (socket.AF_INET, socket.AF_INET6) and held.type == socket.SOCK_STREAM:
                     info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-                    total += struct.unpack_from("<Q", info, 200)[0] if len(info) >= 208 else 0
+                    total += struct.unpack_from("<Q", info, 120)[0] if len(info) >= 128 else 0
         except OSError:
             continue
     return total
@@ -269,6 +271,7 @@ class _Sandbox:
 
     def _close(self) -> None:
         _flush()
+        printed = self._last_words()
         for number, saved in enumerate(self._console, start=1):
             os.dup2(saved, number)
             os.close(saved)
@@ -276,11 +279,19 @@ class _Sandbox:
             os.environ.pop("TMPDIR", None)
         else:
             os.environ["TMPDIR"] = self._temporary
-        printed = os.pread(self._printed, os.fstat(self._printed).st_size, 0)
         os.close(self._printed)
         for name in set(_TRACE.findall(printed)):
             Path(os.fsdecode(name)).unlink(missing_ok=True)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _last_words(self) -> bytes:
+        """Return what was printed; a thread of libpsi says good-bye a moment after the intersection has returned."""
+        for _ in range(100):
+            printed = os.pread(self._printed, os.fstat(self._printed).st_size, 0)
+            if printed.count(b"Configured tracing session") <= len(_ENDED.findall(printed)):
+                break
+            time.sleep(0.005)
+        return printed
 
 
 _SANDBOX = _Sandbox()

@@ -110,6 +110,7 @@ class _Walk:
         self._partition = ""
         self._mine: dict[str, bytes] = {}
         self._owners: dict[str, str] = {}
+        self._about: dict[str, str] = {}
         self._locals: dict[str, tuple[str, ...]] = {}
 
     def run(self) -> Report:
@@ -122,13 +123,16 @@ class _Walk:
         with self._steps.step("compile the plan", "compiler"):
             compiled = compile_plan(decode_plan(self._request.plan), self._request.options)
         self._owners = {query.id: query.owner for query in compiled.queries}
+        self._about = {query.id: query.about for query in compiled.queries}
         self._locals = {query.id: (query.id,) for query in compiled.queries}
         self._locals |= {stage.id: stage.members for stage in compiled.aligns}
         with self._steps.step("compare digests", "channel"):
             self._compare(compiled)
         self._query(compiled)
         for stage in compiled.aligns:
-            with self._steps.step(f"align {stage.left_local} with {stage.right_local}", "psi") as cost:
+            with self._steps.step(
+                f"intersect {self._about[stage.left_local]} with {self._about[stage.right_local]}", "psi"
+            ) as cost:
                 cost.add(self._align(stage))
         wires: tuple[OutputWire, ...] = ()
         if compiled.compute is not None:
@@ -169,7 +173,7 @@ class _Walk:
         for query in compiled.queries:
             if query.owner != self.name:
                 continue
-            with self._steps.step(f"query {query.id} in {self.name}'s DuckDB", "duckdb"):
+            with self._steps.step(f"query {query.about} in {self.name}'s DuckDB", "duckdb"):
                 rows = self._store.run(query)
                 if rows > query.max_rows:
                     raise SchemaError(
@@ -339,7 +343,8 @@ class _Walk:
             assert encoded.valid is not None
             return encoded.valid
         if slot.dtype == np.float64 and self._setup.protocol != "plaintext":
-            return np.rint(encoded.value * _ONE) / _ONE  # SPU's own encoding cuts off, which is biased
+            nearest: NDArray[Any] = np.rint(encoded.value * _ONE) / _ONE  # SPU's own encoding cuts off: biased
+            return nearest
         return encoded.value
 
     # --- results -----------------------------------------------------------------------------------------------------

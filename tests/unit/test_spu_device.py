@@ -455,7 +455,7 @@ TCP_PARTY = """
     Region = make_dataclass("Region", ["inputs", "outputs", "jaxpr"])
     region = Region(("x",), ("y",), jax.make_jaxpr(lambda x: x * x)(np.arange(n)))
 
-    def sent():  # tcpi_bytes_sent of every TCP socket of this process
+    def sent():  # tcpi_bytes_acked of every TCP socket of this process
         total = 0
         for entry in os.listdir("/proc/self/fd"):
             try:
@@ -464,7 +464,7 @@ TCP_PARTY = """
                 with socket.socket(fileno=os.dup(int(entry))) as held:
                     if held.family == socket.AF_INET and held.type == socket.SOCK_STREAM:
                         info = held.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-                        total += struct.unpack_from("<Q", info, 200)[0] if len(info) >= 208 else 0
+                        total += struct.unpack_from("<Q", info, 120)[0] if len(info) >= 128 else 0
             except OSError:
                 continue
         return total
@@ -474,7 +474,8 @@ TCP_PARTY = """
     compiled = device.compile(region)
     before = sent()
     cost = device.run(compiled)
-    device.run(compiled)  # whoever returns has sent all of the first run
+    device.run(compiled)
+    time.sleep(0.5)  # a run returns when it has received all; what it sent may still be under way
     print(cost.bytes_sent, sent() - before, flush=True)
     if sys.argv[3] == "close":
         device.close()

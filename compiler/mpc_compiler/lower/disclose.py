@@ -23,16 +23,16 @@ def disclosures_of(placed: Plan, stages: tuple[Stage, ...], options: Options) ->
     ...     print(line)
     the number of rows of a.loans, and type and range of its columns id, age -> all parties (public profile)
     the number of rows of b.accounts, and type and range of its columns key, balance -> all parties (public profile)
-    how many keys local1 of a and local2 of b have in common -> all parties (the merge on id = key)
-    which rows of local1 are in the intersection -> a (the merge on id = key)
-    which rows of local2 are in the intersection -> b (the merge on id = key)
+    how many keys a.loans and b.accounts have in common -> all parties (the merge on id = key)
+    which of its rows of a.loans are in the intersection -> a (the merge on id = key)
+    which of its rows of b.accounts are in the intersection -> b (the merge on id = key)
     result: the rows of y, and how many there are -> a (the result)
     """
     found = [*_profiles(placed), *_local_sizes(placed, stages)]
-    owners = {stage.id: stage.owner for stage in stages if isinstance(stage, LocalQuery)}
+    queries = {stage.id: stage for stage in stages if isinstance(stage, LocalQuery)}
     for stage in stages:
         if isinstance(stage, Align):
-            found += _alignment(stage, owners)
+            found += _alignment(stage, queries)
     roots = {output.name: output.rel for output in placed.outputs}
     found += [_released(stage, roots[stage.output]) for stage in stages if isinstance(stage, Release)]
     return tuple(dict.fromkeys(found))
@@ -65,14 +65,20 @@ def _local_sizes(placed: Plan, stages: tuple[Stage, ...]) -> list[Disclosure]:
     return found
 
 
-def _alignment(stage: Align, owners: dict[str, str]) -> list[Disclosure]:
-    on = " and ".join(f"{a} = {b}" for a, b in zip(stage.left_on, stage.right_on, strict=True))
-    pair = f"{stage.left_local} of {stage.left_owner} and {stage.right_local} of {stage.right_owner}"
+def _alignment(stage: Align, queries: dict[str, LocalQuery]) -> list[Disclosure]:
+    on = " and ".join(f"{_plain(a)} = {_plain(b)}" for a, b in zip(stage.left_on, stage.right_on, strict=True))
+    pair = f"{queries[stage.left_local].about} and {queries[stage.right_local].about}"
     found = [Disclosure(f"how many keys {pair} have in common", EVERYONE, f"the merge on {on}")]
     for member in stage.members:
-        what = f"which rows of {member} are in the intersection"
-        found.append(Disclosure(what, (owners[member],), f"the merge on {on}"))
+        query = queries[member]
+        what = f"which of its rows of {query.about} are in the intersection"
+        found.append(Disclosure(what, (query.owner,), f"the merge on {on}"))
     return found
+
+
+def _plain(name: str) -> str:
+    """A column name without the suffix that tells apart two of the same name."""
+    return name.split("~")[0]
 
 
 def _released(stage: Release, root: Rel) -> Disclosure:

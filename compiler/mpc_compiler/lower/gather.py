@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from mpc_compiler.check import expr_field, owners_of, rows_of, schema_of
 from mpc_compiler.errors import UnsupportedError
-from mpc_compiler.ir import Column, Expr, Field, Item, Join, Local, Project, Rel, Shared, column, make
+from mpc_compiler.ir import Column, Expr, Field, Item, Join, Local, Project, Rel, Scan, Shared, column, make, walk
 from mpc_compiler.lower.sql import to_sql
 from mpc_compiler.lower.stages import Align, Input, LocalQuery, Wanted
 
@@ -42,7 +42,13 @@ class _Query:
             inner = expr_field(item.expr, schema)
             fields.append(Field(item.name, inner.dtype, (self.owner,)))
         return LocalQuery(
-            self.id, self.owner, to_sql(self.core, items), tuple(fields), tuple(self.keys), rows_of(self.core)
+            self.id,
+            self.owner,
+            to_sql(self.core, items),
+            tuple(fields),
+            tuple(self.keys),
+            rows_of(self.core),
+            _tables(self.core),
         )
 
 
@@ -65,6 +71,11 @@ class _Entry:
     source: _Source
     columns: dict[str, Wanted] = field(default_factory=dict)
     ordered: bool = False
+
+
+def _tables(core: Rel) -> str:
+    """The tables that a local relation reads."""
+    return " and ".join(sorted({node.table for node in walk(core) if isinstance(node, Scan)}))
 
 
 def is_leaf(rel: Rel) -> bool:

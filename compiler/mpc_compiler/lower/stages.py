@@ -23,6 +23,8 @@ class LocalQuery(msgspec.Struct, frozen=True, tag="local"):
     keys: tuple[str, ...] = ()
     max_rows: int = 0
     """Most rows that the plan's ranges were checked for."""
+    about: str = ""
+    """The tables it reads, for people."""
 
 
 class Align(msgspec.Struct, frozen=True, tag="align"):

@@ -23,6 +23,7 @@ RULES: tuple[Rule, ...] = (
     raise_above_joins,
     merge_projections,
     push_filters,
+    raise_above_joins,
     push_projections,
     merge_projections,
     prune_columns,

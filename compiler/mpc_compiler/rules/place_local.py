@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpc_compiler.check import owners_of
-from mpc_compiler.ir import Apply, Fit, Local, Metric, Output, Plan, Rel, Scan, inputs_of, make, rebuild
+from mpc_compiler.ir import Apply, Fit, Join, Local, Metric, Output, Plan, Rel, Scan, inputs_of, make, rebuild
 
 __all__ = ["place_local", "place_scans"]
 
@@ -26,7 +26,9 @@ def place_local(plan: Plan) -> Plan:
 
 
 def place_scans(plan: Plan) -> Plan:
-    """Mark table scans only: everything else is computed on shares (push-down switched off).
+    """Mark table scans and what a merge reads: all else is computed on shares (push-down switched off).
+
+    Rows can only be matched while their owner holds them, so what stands below a merge stays with its owner.
 
     Examples
     --------
@@ -40,18 +42,19 @@ def place_scans(plan: Plan) -> Plan:
 
 
 def _place(plan: Plan, *, whole: bool) -> Plan:
-    done: dict[Rel, Rel] = {}
+    done: dict[tuple[Rel, bool], Rel] = {}
 
-    def visit(rel: Rel) -> Rel:
-        if rel not in done:
-            alone = _relational(rel) and len(owners_of(rel)) == 1 if whole else isinstance(rel, Scan)
+    def visit(rel: Rel, whole: bool) -> Rel:
+        if (rel, whole) not in done:
+            alone = (whole or isinstance(rel, Scan | Join)) and len(owners_of(rel)) == 1 and _relational(rel)
+            below = whole or isinstance(rel, Join)
             if alone:
-                done[rel] = make(Local(owners_of(rel)[0], rel))
+                done[rel, whole] = make(Local(owners_of(rel)[0], rel))
             else:
-                done[rel] = rebuild(rel, tuple(visit(child) for child in inputs_of(rel)))
-        return done[rel]
+                done[rel, whole] = rebuild(rel, tuple(visit(child, below) for child in inputs_of(rel)))
+        return done[rel, whole]
 
-    return Plan(tuple(Output(o.name, visit(o.rel), o.receivers) for o in plan.outputs))
+    return Plan(tuple(Output(o.name, visit(o.rel, whole), o.receivers) for o in plan.outputs))
 
 
 def _relational(rel: Rel) -> bool:
