@@ -129,8 +129,11 @@ class Programs:
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
             names.update(region.outputs)
             if isinstance(step, KernelRegion):
-                with steps.step(f"region {number}: {step.primitive}", "native"):
+                with steps.step(f"region {number}: {step.primitive}", "native") as cost:
+                    before = self._device.spent
                     self._kernel(step, ready)
+                    after = self._device.spent  # boolean shares are converted by SPU first
+                    cost.add((after.rounds - before.rounds, after.bytes_sent - before.bytes_sent))
             else:
                 with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:  # type: ignore[union-attr]
                     spent = self._device.run(step)
