@@ -25,6 +25,8 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+import mpc_engine as mpc
+
 __all__ = ["Column", "Expr", "Plan", "TABLES", "compare", "nullable_integers", "plans", "tables"]
 
 UNIT = 2.0**-18
@@ -96,12 +98,14 @@ TABLES: dict[str, pd.DataFrame] = {
 """Fixed tables of three owners, as pandas holds them."""
 
 
-def tables() -> dict[str, dict[str, pd.DataFrame]]:
+def tables() -> dict[str, dict[str, Any]]:
     """:data:`TABLES` as ``Session.local`` takes them."""
-    held: dict[str, dict[str, pd.DataFrame]] = {}
+    held: dict[str, dict[str, Any]] = {}
     for name, frame in TABLES.items():
         owner, table = name.split(".")
         held.setdefault(owner, {})[table] = nullable_integers(frame)
+    # Without rows there is no range, and what is divided by must have one.
+    held["b"]["none"] = mpc.Source(held["b"]["none"], ranges={"n": (1, 9)})
     return held
 
 

@@ -97,7 +97,7 @@ def decode_plan(data: bytes) -> Plan:
         for fields in document.nodes:
             built.append(_node(fields, built))
         plan = Plan(tuple(Output(root.name, _link(root.rel, built), root.receivers) for root in document.outputs))
-    except (msgspec.MsgspecError, TypeError, KeyError, RecursionError) as error:
+    except (msgspec.MsgspecError, TypeError, ValueError, KeyError, RecursionError) as error:
         raise ProtocolMismatchError(f"malformed plan: {error}", code="MPC-0701") from error
     if encode_plan(plan) != data:
         raise ProtocolMismatchError("the plan is not in canonical form", code="MPC-0701")

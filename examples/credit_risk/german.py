@@ -1,8 +1,8 @@
 """Who defaults, seen by two banks together: Statlog German Credit, split between two owners.
 
-``bank_a`` took the credit applications and knows who paid back. ``bank_b`` keeps the same people's accounts and savings.
-Neither shows the other a row; a neutral third party only computes. They ask for default rates by a segment that needs
-both, and fit one logistic regression on the columns of both.
+``bank_a`` took the credit applications and knows who paid back. ``bank_b`` keeps the same people's accounts and
+savings. Neither shows the other a row; a neutral third party only computes. They ask for default rates by a segment
+that needs both, and fit one logistic regression on the columns of both.
 
 ``joined``, ``by_segment`` and ``features`` are written once and run twice: on secret frames, and on pandas frames for
 the comparison.
@@ -83,7 +83,7 @@ def by_segment(joint: Any) -> Any:
 
 
 def features(joint: Any) -> Any:
-    """Return the 15 columns of the model: ten of bank_a's and bank_b's categories, five numbers."""
+    """Return the 15 columns of the model, of both banks: five numbers, ten indicators of categories."""
     return joint[[*NUMBERS, *INDICATORS]]
 
 

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "bind.h"
 #include "mpc_kernels/isa.h"
 #include "mpc_kernels/matmul.h"
 
@@ -60,5 +61,7 @@ NB_MODULE(_native, m) {
       },
       "a"_a.noconvert(), "b"_a.noconvert(), "threads"_a = 1,
       "One party's additive part of a replicated matrix product mod 2^64.");
+  bind_arith(m, isa);
+  bind_bits(m, isa);
   m.def("isa", [isa] { return mpc_kernels::name(isa); }, "The instruction set in use.");
 }

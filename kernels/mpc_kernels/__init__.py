@@ -6,6 +6,29 @@ instruction sets `portable`, `avx2`, `avx512`.
 """
 
 from mpc_kernels._backend import NATIVE
+from mpc_kernels.arith import (
+    bincount_var,
+    pair_up,
+    prefix_sum,
+    replicated_dot_local,
+    segmented_prefix_sum,
+    truncate_cross,
+    truncate_join,
+    truncate_split,
+)
 from mpc_kernels.matmul import isa, matmul64, replicated_matmul_local
 
-__all__ = ["NATIVE", "isa", "matmul64", "replicated_matmul_local"]
+__all__ = [
+    "NATIVE",
+    "bincount_var",
+    "isa",
+    "matmul64",
+    "pair_up",
+    "prefix_sum",
+    "replicated_dot_local",
+    "replicated_matmul_local",
+    "segmented_prefix_sum",
+    "truncate_cross",
+    "truncate_join",
+    "truncate_split",
+]

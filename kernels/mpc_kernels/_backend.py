@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc_kernels import _reference
+from mpc_kernels._backend_bits import BitKernels
+from mpc_kernels._reference_arith import ArithKernels
 
 _ADVICE = (
     "mpc_kernels: the compiled kernels were not built, so their numpy reference runs instead, many times slower. "
@@ -15,7 +17,7 @@ _ADVICE = (
 )
 
 
-class Kernels(Protocol):
+class Kernels(ArithKernels, BitKernels, Protocol):
     """What an implementation provides. Arguments have been checked; see `mpc_kernels.matmul` for the contracts."""
 
     def matmul64(self, a: NDArray[np.uint64], b: NDArray[np.uint64], threads: int) -> NDArray[np.uint64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import json as json_module
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from mpc_engine.cli import show
@@ -29,7 +29,9 @@ class Settings:
     rows, repeat, columns, groups : int
     against : tuple of str
         Other sides, timed alternately with ours: ``spu``, ``plaintext``.
-    protocol, executor : str
+    protocol : str
+    executor : str or None
+        None: the workload's own choice.
     """
 
     rows: int = 10_000
@@ -38,7 +40,7 @@ class Settings:
     groups: int = 8
     against: tuple[str, ...] = ()
     protocol: Literal["aby3", "cheetah", "plaintext"] = "aby3"
-    executor: Literal["ray", "threads"] = "ray"
+    executor: Literal["ray", "threads"] | None = None
 
 
 @dataclass
@@ -104,10 +106,14 @@ class Figures:
         return json_module.dumps(document)
 
 
+_SENSE = {"plaintext": "ours/theirs"}
+
+
 class Workload(Protocol):
     """A module ``mpc_engine.cli.bench_x``."""
 
     SIDES: tuple[str, ...]
+    DEFAULT_EXECUTOR: Literal["ray", "threads"]
 
     def measure(self, settings: Settings) -> Figures:
         """Compare, then time."""
@@ -134,8 +140,11 @@ def run_bench(workload: str, settings: Settings, *, json: bool) -> None:
     unknown = [side for side in settings.against if side not in module.SIDES]
     if unknown:
         raise ConfigError(
-            f"{workload} cannot be measured against {unknown[0]!r}", code="MPC-0832", hint=f"against: {', '.join(module.SIDES)}"
+            f"{workload} cannot be measured against {unknown[0]!r}",
+            code="MPC-0832",
+            hint=f"against: {', '.join(module.SIDES)}",
         )
+    settings = replace(settings, executor=settings.executor or module.DEFAULT_EXECUTOR)
     figures: Figures = module.measure(settings)
     for note in figures.notes:
         out.print(note)
@@ -147,7 +156,7 @@ def run_bench(workload: str, settings: Settings, *, json: bool) -> None:
 def _summary(workload: str, figures: Figures) -> Any:
     rows: list[list[object]] = [["ours", f"{figures.seconds:.4g} s", ""]]
     rows += [
-        [name, f"{side['seconds']:.4g} s", f"{figures.ratio[name]:.3g} x {'ours/theirs' if name == 'plaintext' else 'theirs/ours'}"]
+        [name, f"{side['seconds']:.4g} s", f"{figures.ratio[name]:.3g} x {_SENSE.get(name, 'theirs/ours')}"]
         for name, side in figures.against.items()
     ]
     title = f"{workload}: {'equal to the reference' if figures.correct else 'WRONG'}"

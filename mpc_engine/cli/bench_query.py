@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from mpc_compiler.options import COMPUTING
 
 import mpc_engine as mpc
+from mpc_compiler.options import COMPUTING
 from mpc_engine.cli import show
 from mpc_engine.cli.bench import Figures, Settings
 
@@ -19,9 +20,10 @@ if TYPE_CHECKING:
 
     from mpc_engine.observe import RunReport
 
-__all__ = ["SIDES", "measure", "query", "tables"]
+__all__ = ["DEFAULT_EXECUTOR", "SIDES", "measure", "query", "tables"]
 
 SIDES = ("spu", "plaintext")
+DEFAULT_EXECUTOR = "ray"
 OVERLAP = 0.8
 MEAN_BOUND = 2.0**-16
 """Declared bound of a division by a secret count; the sums that it divides are exact."""
@@ -48,7 +50,7 @@ def tables(rows: int, groups: int, *, seed: int = 0) -> dict[str, dict[str, pd.D
 
 
 def query(loans: Any, accounts: Any) -> Any:
-    """Return count, exposure and mean score by segment of those who owe more than they hold; frames of pandas or ours."""
+    """Return count, exposure and mean score by segment of those who owe more than they hold; also of pandas frames."""
     joint = loans.merge(accounts, on="id")
     exposed = joint[joint["amount"] > joint["balance"]]
     return exposed.groupby("segment").agg(
@@ -73,10 +75,11 @@ def measure(settings: Settings) -> Figures:
         sides["spu"] = {"protocol": settings.protocol, "kernels": "spu"}
     if "plaintext" in settings.against:
         sides["plaintext"] = {"protocol": "plaintext"}
+    executor = settings.executor or "ray"
     with ExitStack() as stack:
         lazy, sessions = {}, {}
         for name, options in sides.items():
-            session = stack.enter_context(mpc.Session.local(data, executor=settings.executor, **options))
+            session = stack.enter_context(mpc.Session.local(data, executor=executor, **options))
             sessions[name] = session
             lazy[name] = query(*(session.table(table) for table in session.tables()))
         firsts = {name: _timed(frame) for name, frame in lazy.items()}
@@ -89,7 +92,9 @@ def measure(settings: Settings) -> Figures:
         report = sessions["ours"].last_run
     assert report is not None
     assert first is not None
-    return _figures(settings, first, report, times, {name: seconds for name, (seconds, _) in firsts.items()}, correct=correct)
+    return _figures(
+        settings, first, report, times, {name: seconds for name, (seconds, _) in firsts.items()}, correct=correct
+    )
 
 
 def _timed(frame: Any) -> tuple[float, pd.DataFrame]:
@@ -115,14 +120,20 @@ def _figures(
         bytes_sent=report.total_bytes,
         peak_rss_mb=max(peaks.values(), default=None),
         parties=COMPUTING[settings.protocol],
-        against={name: {"seconds": median(found), "first_seconds": firsts[name]} for name, found in times.items() if name != "ours"},
+        against={
+            name: {"seconds": median(found), "first_seconds": firsts[name]}
+            for name, found in times.items()
+            if name != "ours"
+        },
         more={
             "first_seconds": firsts["ours"],
             "peak_rss_mb_by_party": peaks,
-            "steps": [
-                {"what": step.what, "engine": step.engine, "seconds": step.seconds, "rounds": step.rounds, "bytes": step.bytes}
-                for step in first.steps
-            ],
+            "steps": [asdict(step) for step in first.steps],
         },
-        notes=[f"first run, which compiles ({settings.rows:,} rows a side)", show.steps(first), "last run", show.steps(report)],
+        notes=[
+            f"first run, which compiles ({settings.rows:,} rows a side)",
+            show.steps(first),
+            "last run",
+            show.steps(report),
+        ],
     )

@@ -57,7 +57,7 @@ def load_example(name: str) -> ModuleType:
         When they are not there.
     """
     package = Path(mpc.__file__).resolve().parent
-    for folder in (package.parent / "examples", package / "_examples"):
+    for folder in (package.parent / "examples", package / "examples"):
         path = folder / "credit_risk" / f"{name}.py"
         if path.is_file():
             spec = importlib.util.spec_from_file_location(f"mpc_engine_example_{name}", path)
@@ -67,7 +67,9 @@ def load_example(name: str) -> ModuleType:
             spec.loader.exec_module(module)
             return module
     raise ConfigError(
-        "the examples and their data are not installed", code="MPC-0830", hint="run `make demo` in a clone of the repository"
+        "the examples and their data are not installed",
+        code="MPC-0830",
+        hint="run `make demo` in a clone of the repository",
     )
 
 
@@ -95,7 +97,9 @@ def outcome(example: ModuleType, tables: dict[str, dict[str, pd.DataFrame]], fou
     return Outcome(found[0], clear, found[1], reference, found[2], found[3], auc, ks)
 
 
-def run_example(name: str, *, protocol: Literal["aby3", "cheetah", "plaintext"], executor: Literal["ray", "threads"]) -> Outcome:
+def run_example(
+    name: str, *, protocol: Literal["aby3", "cheetah", "plaintext"], executor: Literal["ray", "threads"]
+) -> Outcome:
     """Run an example without a word and return what it found."""
     example = load_example(name)
     tables = example.tables()
@@ -136,7 +140,9 @@ def run_demo(
 
 def _holdings(tables: dict[str, dict[str, pd.DataFrame]]) -> Any:
     rows = [
-        (owner, table, len(data), ", ".join(data.columns)) for owner, held in tables.items() for table, data in held.items()
+        (owner, table, len(data), ", ".join(data.columns))
+        for owner, held in tables.items()
+        for table, data in held.items()
     ]
     return show.grid("Who holds what", ["owner", "table", "rows", "columns"], rows)
 
@@ -146,7 +152,8 @@ def _tell(out: Console, found: Outcome) -> None:
     out.print(show.grid("The query, computed on shares", *show.frame_rows(found.segments)))
     out.print(f"pandas on the joined clear tables: {_agreement(found.segments, found.clear_segments)}\n")
     out.print(found.model.summary(), markup=False, soft_wrap=True)
-    out.print(show.grid(f"The model beside {found.reference.source}", *_figures(found)))
+    out.print(show.grid(f"The model beside {found.reference.source}", *_coefficients(found)))
+    out.print(show.grid("How far apart they are", *_figures(found)))
 
 
 def _agreement(ours: pd.DataFrame, clear: pd.DataFrame) -> str:
@@ -173,6 +180,18 @@ def _beside(found: Outcome) -> tuple[list[str], list[list[object]]]:
     return show.frame_rows(both)
 
 
+def _coefficients(found: Outcome) -> tuple[list[str], list[list[object]]]:
+    """Return coefficient, standard error and p-value of every term, from shares and from clear text."""
+    model, clear = found.model, found.reference
+    columns = ["", "coef", "clear", "std err", "clear", "P>|z|", "clear", "error in std err"]
+    both = zip(model.params, clear.params, model.bse_, clear.bse, model.pvalues_, clear.pvalues, strict=True)
+    rows: list[list[object]] = []
+    for name, (coef, coef_clear, bse, bse_clear, p, p_clear) in zip(model.names, both, strict=True):
+        sizes = [f"{value:.5g}" for value in (coef, coef_clear, bse, bse_clear)]
+        rows.append([name, *sizes, f"{p:.4f}", f"{p_clear:.4f}", f"{abs(coef - coef_clear) / bse_clear:.1e}"])
+    return columns, rows
+
+
 def _figures(found: Outcome) -> tuple[list[str], list[list[object]]]:
     from mpc_engine.cli.reference import difference
 
@@ -191,5 +210,6 @@ def _sections(found: Outcome) -> dict[str, Any]:
     return {
         "The query, on shares and in pandas": Table(*_beside(found)),
         "Model": found.model.summary(),
-        f"The model beside {found.reference.source}": Table(*_figures(found)),
+        f"The model beside {found.reference.source}": Table(*_coefficients(found)),
+        "How far apart they are": Table(*_figures(found)),
     }

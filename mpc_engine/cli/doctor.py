@@ -26,7 +26,21 @@ __all__ = ["CHECKS", "Verdict", "run_doctor"]
 GIB = 1 << 30
 _LEAST_MEMORY = 4 * GIB
 _LEAST_DISK = 1 * GIB
-_NEEDED = ("numpy", "msgspec", "jax", "jaxlib", "spu", "pandas", "pyarrow", "duckdb", "sqlglot", "narwhals", "ray", "rich", "typer")
+_NEEDED = (
+    "numpy",
+    "msgspec",
+    "jax",
+    "jaxlib",
+    "spu",
+    "pandas",
+    "pyarrow",
+    "duckdb",
+    "sqlglot",
+    "narwhals",
+    "ray",
+    "rich",
+    "typer",
+)
 _IMPORT_SECONDS = 120
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -62,7 +76,9 @@ def _processor() -> Iterator[Verdict]:
     wide = [name for name in ("avx2", "avx512f", "avx512dq", "avx512ifma", "vaes", "gfni") if name in flags]
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     yield Verdict("ok" if usable >= 2 else "warn", "cores", f"{usable} usable; three parties share them")
-    yield Verdict("ok" if "avx2" in wide else "warn", "cpu flags", " ".join(wide) or "neither AVX2 nor AVX-512: slow kernels")
+    yield Verdict(
+        "ok" if "avx2" in wide else "warn", "cpu flags", " ".join(wide) or "neither AVX2 nor AVX-512: slow kernels"
+    )
 
 
 def _cpu_flags() -> set[str]:
@@ -74,7 +90,11 @@ def _cpu_flags() -> set[str]:
 
 
 def _memory() -> Iterator[Verdict]:
-    pages = {name: os.sysconf(name) for name in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES", "SC_PAGE_SIZE") if name in os.sysconf_names}
+    pages = {
+        name: os.sysconf(name)
+        for name in ("SC_PHYS_PAGES", "SC_AVPHYS_PAGES", "SC_PAGE_SIZE")
+        if name in os.sysconf_names
+    }
     total = pages.get("SC_PHYS_PAGES", 0) * pages.get("SC_PAGE_SIZE", 0)
     free = _available() or pages.get("SC_AVPHYS_PAGES", 0) * pages.get("SC_PAGE_SIZE", 0)
     text = f"{total / GIB:.1f} GiB, {free / GIB:.1f} GiB of it available"
@@ -99,7 +119,9 @@ def _packages() -> Iterator[Verdict]:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
-    yield Verdict("fail" if missing else "ok", "packages", f"missing: {', '.join(missing)}" if missing else ", ".join(versions))
+    yield Verdict(
+        "fail" if missing else "ok", "packages", f"missing: {', '.join(missing)}" if missing else ", ".join(versions)
+    )
 
 
 def _imports() -> Iterator[Verdict]:
@@ -107,7 +129,11 @@ def _imports() -> Iterator[Verdict]:
     for name in ("jax", "spu", "ray"):
         try:
             done = subprocess.run(
-                [sys.executable, "-c", f"import {name}"], capture_output=True, text=True, timeout=_IMPORT_SECONDS, check=False
+                [sys.executable, "-c", f"import {name}"],
+                capture_output=True,
+                text=True,
+                timeout=_IMPORT_SECONDS,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             yield Verdict("fail", f"import {name}", f"not done after {_IMPORT_SECONDS} s")
@@ -123,18 +149,29 @@ def _kernels() -> Iterator[Verdict]:
     if mpc_kernels.NATIVE:
         yield Verdict("ok", "native kernels", f"compiled, using {mpc_kernels.isa()}")
     else:
-        yield Verdict("warn", "native kernels", "not compiled: their numpy reference runs, many times slower; run `make setup`")
+        yield Verdict("warn", "native kernels", "not compiled: slow numpy reference; run `make setup`")
 
 
 def _ports() -> Iterator[Verdict]:
     try:
-        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=5):
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.create_connection(server.getsockname(), timeout=5),
+        ):
             yield Verdict("ok", "loopback", "ports can be opened and reached")
     except OSError as error:
         yield Verdict("fail", "loopback", f"ports cannot be used: {error}")
 
 
-CHECKS: tuple[Callable[[], Iterator[Verdict]], ...] = (_python, _processor, _memory, _packages, _kernels, _ports, _imports)
+CHECKS: tuple[Callable[[], Iterator[Verdict]], ...] = (
+    _python,
+    _processor,
+    _memory,
+    _packages,
+    _kernels,
+    _ports,
+    _imports,
+)
 """Every check; each yields verdicts."""
 
 
@@ -146,6 +183,8 @@ def run_doctor() -> int:
         for verdict in check():
             failed += verdict.state == "fail"
             mark = Text(f"{verdict.state:<5}", style=_COLOURS[verdict.state])
-            out.print(mark.append(f"{verdict.what:<16}", style="bold").append(verdict.found, style="default"), soft_wrap=True)
+            out.print(
+                mark.append(f"{verdict.what:<16}", style="bold").append(verdict.found, style="default"), soft_wrap=True
+            )
     out.print(f"{failed} of these must be mended" if failed else "this machine is fit")
     return 1 if failed else 0

@@ -86,7 +86,7 @@ def bench(
     groups: Annotated[int, typer.Option(min=1, help="Groups (query, matmul).")] = 8,
     against: Annotated[str, typer.Option(help="Also measure these, separated by commas: spu, plaintext.")] = "",
     protocol: Annotated[Protocol, typer.Option(help="How the parties compute.")] = "aby3",
-    executor: Annotated[Where, typer.Option(help="Parties as processes hosted by Ray, or as threads.")] = "ray",
+    executor: Annotated[Where | None, typer.Option(help="Parties as processes hosted by Ray, or as threads.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Measure a workload, after comparing its result with the clear-text reference."""

@@ -91,7 +91,7 @@ def newton(design: Vector, target: Vector, *, steps: int = 50) -> Reference:
     >>> x = np.array([0.0, 1, 2, 3, 4, 5])
     >>> found = newton(np.column_stack([np.ones(6), x]), np.array([0.0, 0, 1, 0, 1, 1]))
     >>> found.params.round(2).tolist()
-    [-3.02, 1.21]
+    [-3.04, 1.21]
     """
     scale = np.abs(design).max(axis=0)
     scaled = design / scale
@@ -106,7 +106,8 @@ def newton(design: Vector, target: Vector, *, steps: int = 50) -> Reference:
     bse = np.sqrt(np.diag(np.linalg.inv(hessian)))
     pvalues = np.array([math.erfc(abs(z) / math.sqrt(2)) for z in beta / bse])
     scores = 1 / (1 + np.exp(-scaled @ beta))
-    return Reference("Newton's method in numpy (statsmodels is not installed)", beta / scale, bse / scale, pvalues, scores)
+    source = "Newton's method in numpy (statsmodels is not installed)"
+    return Reference(source, beta / scale, bse / scale, pvalues, scores)
 
 
 def difference(model: LogisticResult, reference: Reference) -> Difference:
@@ -123,7 +124,7 @@ def clear_auc(target: Vector, scores: Vector) -> float:
     >>> clear_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
     """
-    values, at, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    _, at, counts = np.unique(scores, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2
     bad = target > 0
     n1, n0 = int(bad.sum()), int((~bad).sum())

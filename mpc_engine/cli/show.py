@@ -57,13 +57,18 @@ def cells(row: Sequence[object]) -> list[str]:
     >>> cells(["own", 713, 0.123456789])
     ['own', '713', '0.123457']
     """
-    return [f"{value:.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value) for value in row]
+    return [
+        f"{value:.6g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+        for value in row
+    ]
 
 
 def frame_rows(frame: pd.DataFrame) -> tuple[list[str], list[list[object]]]:
     """Return names and rows of a pandas frame, its index first, as Python values."""
     flat = frame.reset_index()
-    rows = [[value.item() if hasattr(value, "item") else value for value in row] for row in flat.itertuples(index=False)]
+    rows = [
+        [value.item() if hasattr(value, "item") else value for value in row] for row in flat.itertuples(index=False)
+    ]
     return list(flat.columns), rows
 
 
@@ -75,9 +80,7 @@ def steps(report: RunReport) -> Table:
     for name in ("step", "engine", "time", "rounds", "sent"):
         table.add_column(name, justify="left" if name in ("step", "engine") else "right")
     for step in report.steps:
-        table.add_row(
-            step.what, step.engine, human_seconds(step.seconds), f"{step.rounds:,}", human_bytes(step.bytes)
-        )
+        table.add_row(step.what, step.engine, human_seconds(step.seconds), f"{step.rounds:,}", human_bytes(step.bytes))
     table.add_section()
     table.add_row("all", "", human_seconds(report.seconds), f"{report.rounds:,}", human_bytes(report.total_bytes))
     return table

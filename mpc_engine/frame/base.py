@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mpc_compiler.check import expr_type, owners_of, schema_of
-from mpc_compiler.errors import SchemaError
+from mpc_compiler.errors import ConfigError, SchemaError
 from mpc_compiler.ir import Apply, Column, DType, Expr, Item, Project, Rel, column, make
 from mpc_engine.frame.place import mark
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mpc_compiler.explain import Explanation
 
-__all__ = ["Lazy", "Runner", "common", "fresh"]
+__all__ = ["Lazy", "Runner", "common", "fresh", "one_session"]
 
 
 class Runner(Protocol):
@@ -45,6 +45,20 @@ def common(first: Rel, second: Rel) -> Rel:
         code="MPC-0114",
         hint="take all columns from one frame, or merge the frames first",
     )
+
+
+def one_session(first: Lazy, second: Lazy) -> None:
+    """Refuse to combine two sessions: a table of one may have the name and shape of a table of the other.
+
+    Raises
+    ------
+    ConfigError
+        When the sessions differ.
+    """
+    if first._session is not second._session:
+        raise ConfigError(
+            "frames of different sessions cannot be combined", code="MPC-0807", hint="open one session with all tables"
+        )
 
 
 def _extends(rel: Rel, other: Rel) -> bool:

@@ -24,7 +24,7 @@ from mpc_compiler.ir import (
     column,
     make,
 )
-from mpc_engine.frame.base import Lazy, common, identity
+from mpc_engine.frame.base import Lazy, common, identity, one_session
 from mpc_engine.frame.groupby import GroupBy, named_aggs
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.query import parse_query
@@ -92,6 +92,7 @@ class DataFrame(Lazy):
         if isinstance(key, Series):
             if key.dtype.kind != "bool":
                 raise SchemaError(f"a filter needs a boolean, not {key.dtype.kind}", code="MPC-0103", hint="compare it")
+            one_session(self, key)
             base = common(self._base, key._base)
             return self._with(make(Filter(base, key._expr)))
         if isinstance(key, list):
@@ -144,6 +145,7 @@ class DataFrame(Lazy):
         for name, value in columns.items():
             made = value(frame) if callable(value) else value
             if isinstance(made, Series):
+                one_session(self, made)
                 frame = frame._with(common(frame._base, made._base), frame._items | {name: made._expr})
             else:
                 frame = frame._with(frame._base, frame._items | {name: constant(made)})
@@ -189,6 +191,7 @@ class DataFrame(Lazy):
         """
         if how != "inner":
             raise UnsupportedError(f"merge(how={how!r}) is not supported", code="MPC-0309", hint="how='inner'")
+        one_session(self, right)
         left_keys, right_keys = _keys(on, left_on), _keys(on, right_on)
         if not left_keys or len(left_keys) != len(right_keys):
             raise SchemaError("merge needs on=, or left_on= and right_on= of equal length", code="MPC-0107")

@@ -64,6 +64,11 @@ class GroupBy:
         _ = self._frame[name]
         return SeriesGroupBy(self, name)
 
+    def __getattr__(self, name: str) -> SeriesGroupBy:
+        if name.startswith("_") or name not in self._frame.columns:
+            raise AttributeError(f"no column or method {name!r} of a group-by")
+        return self[name]  # type: ignore[no-any-return]
+
     @placed
     def size(self) -> Any:
         """Number of rows of each group."""

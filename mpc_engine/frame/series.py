@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 from mpc_compiler.check import require, schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Agg, Aggregate, DType, Expr, Item, Project, Sort, SortBy, call, column, literal, make
-from mpc_engine.frame.base import Lazy, Runner, common, identity
+from mpc_engine.frame.base import Lazy, Runner, common, identity, one_session
 from mpc_engine.frame.place import mark, placed
 
 if TYPE_CHECKING:
@@ -70,9 +70,11 @@ class Scalar(Lazy):
     def __repr__(self) -> str:
         return f"<lazy scalar; .collect() computes it; owners: {', '.join(self._owners)}>"
 
+    @placed
     def __bool__(self) -> NoReturn:
         _no_branch()
 
+    @placed
     def __float__(self) -> NoReturn:
         _no_branch()
 
@@ -129,6 +131,7 @@ class Series(Lazy):
         name = self.name
         for other in others:
             if isinstance(other, Series):
+                one_session(self, other)
                 base = common(base, other._base)
                 args.append(other._expr)
                 name = name if other.name == name else "~value"
@@ -220,6 +223,7 @@ class Series(Lazy):
 
         return public_length(self._base)
 
+    @placed
     def __array_ufunc__(self, ufunc: np.ufunc, method: Text, *inputs: Any, **kwargs: Any) -> Series:
         if method == "__call__" and not kwargs and len(inputs) == 1 and ufunc.__name__ in _UNARY:
             return self._apply(_UNARY[ufunc.__name__])
@@ -227,7 +231,11 @@ class Series(Lazy):
             first, second = inputs
             op = _PAIRS[ufunc.__name__]
             return first._apply(op, second) if isinstance(first, Series) else self._apply(op, first, reverse=True)
-        raise UnsupportedError(f"numpy.{ufunc.__name__} is not supported on secret columns", code="MPC-0301")
+        raise UnsupportedError(
+            f"numpy.{ufunc.__name__} is not supported on secret columns",
+            code="MPC-0301",
+            hint=f"supported: {', '.join(_UNARY | _PAIRS)}",
+        )
 
     def abs(self) -> Series:
         """Magnitude."""
@@ -376,6 +384,7 @@ class TextMethods:
         """Whether each value ends with ``text``."""
         return self._series._apply("endswith", text)
 
+    @placed
     def contains(self, text: str, *, regex: bool = False) -> Series:
         """Whether each value contains ``text`` (literally; regular expressions are not supported)."""
         if regex:

@@ -47,3 +47,21 @@ def check(session: mpc.Session, batch: Sequence[Plan]) -> None:
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
     check(session_for("plaintext", "threads", pushdown=pushdown), batch)
+
+
+@given(batch=batches())
+@settings(max_examples=EXAMPLES // 2, phases=[Phase.generate])
+@pytest.mark.parametrize(("pushdown", "kernels"), [(True, "native"), (False, "spu")])
+def test_plans_on_shares_equal_pandas(
+    session_for: SessionFor, pushdown: bool, kernels: str, batch: list[Plan]
+) -> None:
+    check(session_for("aby3", "threads", pushdown=pushdown, kernels=kernels), batch)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(400)
+@given(batch=batches())
+@settings(max_examples=EXAMPLES // 2, phases=[Phase.generate])
+@pytest.mark.parametrize("pushdown", [True, False])
+def test_plans_among_processes_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
+    check(session_for("aby3", "ray", pushdown=pushdown), batch)

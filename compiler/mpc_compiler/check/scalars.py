@@ -32,11 +32,14 @@ class ScalarOp(msgspec.Struct, frozen=True):
         (name, argument types, argument expressions) -> result type; raises SchemaError.
     secret : bool
         Whether it can be computed on shares; if not, only by the owner of all its inputs.
+    takes : int
+        How many arguments; ``isin`` takes one or more.
     """
 
     symbol: str
     rule: Rule
     secret: bool = True
+    takes: int = 2
 
 
 def literal_type(value: bool | int | float | str | None) -> DType:
@@ -314,34 +317,34 @@ SCALARS: dict[str, ScalarOp] = {
     "div": ScalarOp("/", _divide),
     "floordiv": ScalarOp("//", _by_constant, secret=False),
     "mod": ScalarOp("%", _by_constant, secret=False),
-    "neg": ScalarOp("-", _unary(lambda lo, hi: (-hi, -lo))),
-    "abs": ScalarOp("", _unary(_magnitude)),
+    "neg": ScalarOp("-", _unary(lambda lo, hi: (-hi, -lo)), takes=1),
+    "abs": ScalarOp("", _unary(_magnitude), takes=1),
     "eq": ScalarOp("==", _compare),
     "ne": ScalarOp("!=", _compare),
     "lt": ScalarOp("<", _compare),
     "le": ScalarOp("<=", _compare),
     "gt": ScalarOp(">", _compare),
     "ge": ScalarOp(">=", _compare),
-    "isin": ScalarOp("", _compare),
+    "isin": ScalarOp("", _compare, takes=1),
     "and": ScalarOp("&", _logic),
     "or": ScalarOp("|", _logic),
-    "not": ScalarOp("~", _logic),
-    "isna": ScalarOp("", _null_test),
-    "notna": ScalarOp("", _null_test),
+    "not": ScalarOp("~", _logic, takes=1),
+    "isna": ScalarOp("", _null_test, takes=1),
+    "notna": ScalarOp("", _null_test, takes=1),
     "fillna": ScalarOp("", _fillna),
-    "where": ScalarOp("", _where),
-    "clip": ScalarOp("", _clip),
-    "int": ScalarOp("", _cast("int")),
-    "float": ScalarOp("", _cast("float")),
-    "bool": ScalarOp("", _cast("bool")),
+    "where": ScalarOp("", _where, takes=3),
+    "clip": ScalarOp("", _clip, takes=3),
+    "int": ScalarOp("", _cast("int"), takes=1),
+    "float": ScalarOp("", _cast("float"), takes=1),
+    "bool": ScalarOp("", _cast("bool"), takes=1),
     "startswith": ScalarOp("", _text, secret=False),
     "endswith": ScalarOp("", _text, secret=False),
     "contains": ScalarOp("", _text, secret=False),
-    "log": ScalarOp("", _function(lambda lo, hi: (math.log(lo), math.log(hi))), secret=False),
-    "exp": ScalarOp("", _function(lambda lo, hi: (math.exp(lo), math.exp(hi))), secret=False),
-    "sqrt": ScalarOp("", _function(lambda lo, hi: (math.sqrt(lo), math.sqrt(hi))), secret=False),
-    "year": ScalarOp("", _part(0, 9999), secret=False),
-    "month": ScalarOp("", _part(1, 12), secret=False),
-    "day": ScalarOp("", _part(1, 31), secret=False),
+    "log": ScalarOp("", _function(lambda lo, hi: (math.log(lo), math.log(hi))), secret=False, takes=1),
+    "exp": ScalarOp("", _function(lambda lo, hi: (math.exp(lo), math.exp(hi))), secret=False, takes=1),
+    "sqrt": ScalarOp("", _function(lambda lo, hi: (math.sqrt(lo), math.sqrt(hi))), secret=False, takes=1),
+    "year": ScalarOp("", _part(0, 9999), secret=False, takes=1),
+    "month": ScalarOp("", _part(1, 12), secret=False, takes=1),
+    "day": ScalarOp("", _part(1, 31), secret=False, takes=1),
 }
 """Every scalar operation by name."""

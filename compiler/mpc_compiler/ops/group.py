@@ -191,7 +191,8 @@ def aggregate(table: Table, aggs: Sequence[Agg]) -> Table:
     if table.rows == 0:
         totals = _no_rows(measures)
     else:
-        totals = domain_totals(table.valid, None, 1, measures)
+        everyone = jnp.ones(table.rows, jnp.bool_) if table.valid is None and not measures.columns else table.valid
+        totals = domain_totals(everyone, None, 1, measures)
         totals.valid = None
     return finish(totals, aggs, measures, den_max=max(1, table.rows))
 

@@ -44,7 +44,9 @@ def push_filters(plan: Plan) -> Plan:
           scan a.loans [id, age, bad] 5 rows of a
         scan b.accounts [key, balance] 4 rows of b
     """
-    readers = Counter(child for node in walk(*(o.rel for o in plan.outputs)) for child in set(inputs_of(node)))
+    roots = [output.rel for output in plan.outputs]
+    readers = Counter(roots)
+    readers.update(child for node in walk(*roots) for child in set(inputs_of(node)))
     shared = frozenset(node for node, count in readers.items() if count > 1)
     return transform_plan(plan, lambda rel: _push(rel, shared))
 

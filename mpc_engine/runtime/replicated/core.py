@@ -6,34 +6,86 @@ replicated again by one message: party r sends z_r to party r-1 and receives z_{
 semi-honest party (Araki, Furukawa, Lindell, Nof, Ohara: "High-Throughput Semi-Honest Secure Three-Party Computation
 with an Honest Majority", CCS 2016, protocol 3.1; zero sharing section 3.2).
 
-The pseudo-random generator is SHAKE-256 over (label, seed, counter): in the standard library, and far faster than the
-products that it masks. Every operation uses its own counter value, so no output is used twice.
+The pseudo-random generators are AES-128 in counter mode, one for each pair of parties and never rewound: the two that
+know a seed take the same amounts in the same order, so no output is used twice.
 
 Each operation declares its cost exactly; tests compare the declaration with what was sent.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 import mpc_kernels
 from mpc_engine.errors import ProtocolMismatchError
+from mpc_engine.runtime.channel import Channel
 
-__all__ = ["Cost", "Exchange", "Replicated", "matmul_cost", "setup_cost"]
+__all__ = ["ChannelLinks", "Cost", "Exchange", "Links", "Pairs", "Replicated", "matmul_cost", "setup_cost"]
 
 SEED_BYTES = 32
-_LABEL = b"mpc-engine replicated zero 1"
+_ZEROS = bytes(1 << 18)
 
 Exchange = Callable[[int, bytes | memoryview, int], bytes]
 """``exchange(send_to, payload, recv_from)``: send to one rank, return the next message of another; one round."""
 
 Pairs = NDArray[np.uint64]
+Payload = bytes | memoryview | NDArray[np.generic]
+
+
+class Links(Protocol):
+    """Messages to and from the other two parties, in order; parties are ranks."""
+
+    def send(self, to: int, payload: bytes | memoryview) -> None:
+        """Send a message."""
+
+    def recv(self, frm: int) -> bytes:
+        """Return the next message of a party."""
+
+
+class ChannelLinks:
+    """Carries the protocol's messages over a channel, under one tag.
+
+    Parameters
+    ----------
+    channel : Channel
+    parties : Sequence[str]
+        Names of the three computing parties, by rank.
+    tag : str
+    """
+
+    def __init__(self, channel: Channel, parties: Sequence[str], *, tag: str = "kernel") -> None:
+        self._channel, self._parties, self._tag = channel, tuple(parties), tag
+
+    def send(self, to: int, payload: bytes | memoryview) -> None:
+        """Send a message; raises PeerError like :meth:`Channel.send`."""
+        self._channel.send(self._parties[to], self._tag, payload)
+
+    def recv(self, frm: int) -> bytes:
+        """Return the next message of a party; raises PeerError like :meth:`Channel.recv`."""
+        return self._channel.recv(self._parties[frm], self._tag)
+
+
+class _ExchangeLinks:
+    """Links out of an exchange function: good for rounds in which every party sends to one and hears from one."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._links: Links = _ExchangeLinks(links) if callable(links) else links
+        self._waiting: tuple[int, bytes | memoryview] | None = None
+
+    def send(self, to: int, payload: bytes | memoryview) -> None:
+        self._waiting = to, payload
+
+    def recv(self, frm: int) -> bytes:
+        if self._waiting is None:
+            raise RuntimeError("this operation needs links, not an exchange function")
+        (to, payload), self._waiting = self._waiting, None
+        return self._exchange(to, payload, frm)
 
 
 class Cost(NamedTuple):
@@ -66,8 +118,9 @@ class Replicated:
     ----------
     rank : int
         0, 1 or 2.
-    exchange : Exchange
-        Carries one message each way, in order, between authenticated parties.
+    links : Links or Exchange
+        Carries messages, in order, between authenticated parties. An exchange function serves only operations whose
+        every round is a ring.
     threads : int
         For the local arithmetic.
 
@@ -77,23 +130,68 @@ class Replicated:
     given what the party already holds.
     """
 
-    def __init__(self, rank: int, exchange: Exchange, *, threads: int = 1) -> None:
+    def __init__(self, rank: int, links: Links | Exchange, *, threads: int = 1) -> None:
         if rank not in (0, 1, 2):
             raise ValueError(f"rank {rank} of three parties")
         self.rank = rank
         self.threads = threads
         self._exchange = exchange
         self._previous, self._next = (rank - 1) % 3, (rank + 1) % 3
-        self._seeds: tuple[bytes, bytes] | None = None
-        self._counter = 0
+        self._streams: dict[int, _Stream] = {}
 
     def setup(self) -> None:
         """Agree on pairwise seeds: party r draws k_r and gives it to party r-1. Cost: :func:`setup_cost`."""
         own = os.urandom(SEED_BYTES)
-        other = self._exchange(self._previous, own, self._next)
+        self._links.send(self._previous, own)
+        other = self._links.recv(self._next)
         if len(other) != SEED_BYTES or other == own:
             raise ProtocolMismatchError("a peer sent a bad seed", code="MPC-0721")
-        self._seeds = own, bytes(other)
+        self._streams = {self.rank: _Stream(own), self._next: _Stream(other)}
+
+    def send(self, to: int, payload: Payload) -> None:
+        """Send one message, bytes or a contiguous array, to a party."""
+        content = memoryview(payload)
+        self._links.send(to, content.cast("B") if content.nbytes else b"")
+
+    def recv(self, frm: int, size: int) -> bytes:
+        """Return the next message of a party, which must have `size` bytes.
+
+        Raises
+        ------
+        PeerError
+            If the party fails or is silent.
+        ProtocolMismatchError
+            MPC-0721 if the message has another size.
+        """
+        received = self._links.recv(frm)
+        if len(received) != size:
+            raise ProtocolMismatchError(f"{len(received)} bytes arrived where {size} were due", code="MPC-0721")
+        return received
+
+    def stream(self, component: int, size: int) -> NDArray[np.uint64]:
+        """Return the next pseudo-random ring elements of a component's generator; no message.
+
+        Parameters
+        ----------
+        component : int
+            This party's rank r or r+1. Generator c is known to the parties c and c-1, which must take the same amounts
+            from it in the same order, and to nobody else.
+        size : int
+
+        Returns
+        -------
+        ndarray of uint64, shape [size]
+        """
+        return self._bytes(component, 8 * size).view(np.uint64)
+
+    def words(self, component: int, size: int) -> NDArray[np.uint32]:
+        """Return the next pseudo-random 32-bit words of a component's generator; see :meth:`stream`."""
+        return self._bytes(component, 4 * size).view(np.uint32)
+
+    def _bytes(self, component: int, size: int) -> NDArray[np.uint8]:
+        if not self._streams:
+            raise RuntimeError("call setup() first")
+        return self._streams[component].take(size)
 
     def zero(self, size: int) -> NDArray[np.uint64]:
         """Return this party's part of a fresh sharing of zero; no message.
@@ -107,11 +205,9 @@ class Replicated:
         ndarray of uint64, shape [size]
             F(k_r) - F(k_{r+1}); the three parts sum to zero mod 2^64 and any two are uniform.
         """
-        if self._seeds is None:
-            raise RuntimeError("call setup() first")
-        self._counter += 1
-        own, other = (_stream(seed, self._counter, size) for seed in self._seeds)
-        return own - other
+        own = self.stream(self.rank, size)
+        own -= self.stream(self._next, size)
+        return own
 
     def reshare(self, part: NDArray[np.uint64]) -> Pairs:
         """Turn an additive sharing into a replicated one: one round, 8 bytes an element sent by every party.
@@ -125,16 +221,11 @@ class Replicated:
         -------
         ndarray of uint64, shape [*part.shape, 2]
         """
-        masked = np.ascontiguousarray(part).reshape(-1) + self.zero(part.size)
-        received = self._exchange(self._previous, masked.data.cast("B") if masked.size else b"", self._next)
-        if len(received) != masked.nbytes:
-            raise ProtocolMismatchError(
-                f"{len(received)} bytes arrived where {masked.nbytes} were due", code="MPC-0721"
-            )
-        out = np.empty((masked.size, 2), np.uint64)
-        out[:, 0] = masked
-        out[:, 1] = np.frombuffer(received, np.uint64)
-        return out.reshape(*part.shape, 2)
+        masked = self.zero(part.size)
+        masked += part.reshape(-1)
+        self.send(self._previous, masked)
+        received = np.frombuffer(self.recv(self._next, masked.nbytes), np.uint64)
+        return mpc_kernels.pair_up(masked, received, threads=self.threads).reshape(*part.shape, 2)
 
     def matmul(self, a: Pairs, b: Pairs) -> Pairs:
         """Multiply two secret matrices mod 2^64. Cost: :func:`matmul_cost` of the result.
@@ -161,7 +252,16 @@ class Replicated:
         return self.reshare(mpc_kernels.replicated_matmul_local(left, right, threads=self.threads))
 
 
-def _stream(seed: bytes, counter: int, size: int) -> NDArray[np.uint64]:
-    """Return `size` pseudo-random ring elements; equal at the two parties that know the seed."""
-    state = hashlib.shake_256(_LABEL + seed + counter.to_bytes(8, "little"))
-    return np.frombuffer(state.digest(8 * size), np.dtype("<u8"))
+class _Stream:
+    """AES-128 in counter mode; the seed is the key and the first counter block."""
+
+    def __init__(self, seed: bytes) -> None:
+        self._cipher = Cipher(algorithms.AES(seed[:16]), modes.CTR(seed[16:])).encryptor()
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        out = np.empty(-(-size // 8), np.uint64).view(np.uint8)[:size]  # aligned for any element type
+        view = memoryview(out)
+        for at in range(0, size, len(_ZEROS)):
+            piece = view[at : at + len(_ZEROS)]
+            self._cipher.update_into(_ZEROS[: len(piece)], piece)
+        return out

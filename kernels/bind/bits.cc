@@ -1,0 +1,153 @@
+// Bindings of bits.h and permute.h. They check what memory safety needs: sizes agree, indices are in range.
+// mpc_kernels/bits.py and mpc_kernels/permute.py explain mistakes to people. Outputs are the caller's arrays.
+#include "mpc_kernels/bits.h"
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <initializer_list>
+
+#include "bind.h"
+#include "mpc_kernels/permute.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+using mpc_kernels::Isa;
+
+namespace {
+
+template <class T, std::size_t Dims>
+using Array = nb::ndarray<T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
+using Words = Array<const std::uint64_t, 1>;
+using WordsOut = Array<std::uint64_t, 1>;
+using Rows = Array<const std::uint64_t, 2>;
+using RowsOut = Array<std::uint64_t, 2>;
+using Index = Array<const std::uint32_t, 1>;
+using IndexOut = Array<std::uint32_t, 1>;
+
+void require(bool good, const char* message) {
+  if (!good) throw nb::value_error(message);
+}
+
+void in_range(const Index& index, std::size_t limit) {
+  require(index.size() == 0 || mpc_kernels::largest_index(index.data(), index.size()) < limit,
+          "an index is out of range");
+}
+
+void same_size(std::size_t size, std::initializer_list<std::size_t> others) {
+  for (const std::size_t other : others) require(other == size, "array sizes differ");
+}
+
+std::size_t words_of(std::size_t rows) { return (rows + 63) / 64; }
+
+void bind_planes(nb::module_& m, Isa isa) {
+  m.def("rows_to_planes", [isa](const Rows& rows, const Index& order, const RowsOut& out) {
+    in_range(order, 64 * rows.shape(1));
+    require(out.shape(0) == order.size() && out.shape(1) == words_of(rows.shape(0)), "out has another shape");
+    nb::gil_scoped_release release;
+    mpc_kernels::rows_to_planes(rows.data(), rows.shape(0), rows.shape(1), order.data(), order.size(), out.data(), isa);
+  }, "rows"_a.noconvert(), "order"_a.noconvert(), "out"_a.noconvert(), "Bits of packed rows as planes.");
+  m.def("planes_to_rows", [isa](const Rows& planes, const RowsOut& out) {
+    const std::size_t bits = planes.shape(0), n = out.shape(0);
+    require(planes.shape(1) == words_of(n) && out.shape(1) == words_of(bits), "out has another shape");
+    nb::gil_scoped_release release;
+    mpc_kernels::planes_to_rows(planes.data(), n, bits, out.data(), isa);
+  }, "planes"_a.noconvert(), "out"_a.noconvert(), "Planes as packed rows.");
+  m.def("pair_planes_var", [isa](const Rows& rows, const Index& left, const Index& right, const Index& order,
+                                 const RowsOut& difference, const RowsOut& second) {
+    in_range(left, rows.shape(0));
+    in_range(right, rows.shape(0));
+    in_range(order, 64 * rows.shape(1));
+    same_size(left.size(), {right.size()});
+    for (const RowsOut* out : {&difference, &second}) {
+      require(out->shape(0) == order.size() && out->shape(1) == words_of(left.size()), "an output has another shape");
+    }
+    nb::gil_scoped_release release;
+    mpc_kernels::pair_planes_var(rows.data(), rows.shape(1), left.data(), right.data(), left.size(), order.data(),
+                                 order.size(), difference.data(), second.data(), isa);
+  }, "rows"_a.noconvert(), "left"_a.noconvert(), "right"_a.noconvert(), "order"_a.noconvert(),
+     "difference"_a.noconvert(), "second"_a.noconvert(), "Planes of pairs of rows picked by public indices.");
+}
+
+void bind_gates(nb::module_& m, Isa isa) {
+  m.def("and_local", [isa](const Words& x0, const Words& x1, const Words& y0, const Words& y1, const Words& mask,
+                           const WordsOut& out) {
+    same_size(out.size(), {x0.size(), x1.size(), y0.size(), y1.size(), mask.size()});
+    nb::gil_scoped_release release;
+    mpc_kernels::and_local(x0.data(), x1.data(), y0.data(), y1.data(), mask.data(), out.data(), out.size(), isa);
+  }, "x0"_a.noconvert(), "x1"_a.noconvert(), "y0"_a.noconvert(), "y1"_a.noconvert(), "mask"_a.noconvert(),
+     "out"_a.noconvert(), "One party's masked part of an AND.");
+  m.def("majority_local", [isa](const Words& a0, const Words& a1, const Words& b0, const Words& b1, const Words& c0,
+                                const Words& c1, const Words& mask, const WordsOut& out) {
+    same_size(out.size(), {a0.size(), a1.size(), b0.size(), b1.size(), c0.size(), c1.size(), mask.size()});
+    nb::gil_scoped_release release;
+    mpc_kernels::majority_local(a0.data(), a1.data(), b0.data(), b1.data(), c0.data(), c1.data(), mask.data(),
+                                out.data(), out.size(), isa);
+  }, "a0"_a.noconvert(), "a1"_a.noconvert(), "b0"_a.noconvert(), "b1"_a.noconvert(), "c0"_a.noconvert(),
+     "c1"_a.noconvert(), "mask"_a.noconvert(), "out"_a.noconvert(), "One party's masked part of a carry.");
+  m.def("first_difference_local", [isa](const Words& p0, const Words& p1, const Words& b0, const Words& b1,
+                                        const Words& count, std::size_t words, std::uint64_t flip0,
+                                        std::uint64_t flip1, const Words& mask, const WordsOut& out) {
+    const std::uint64_t* counts = count.data();
+    require(count.size() > 0 && count.size() <= 4096 && words <= UINT32_MAX, "bad number of steps or words");
+    std::size_t total = 0;
+    for (std::size_t t = 0; t < count.size(); ++t) {
+      require(counts[t] <= counts[t == 0 ? 0 : t - 1] && counts[t] <= 4096, "counts must not increase");
+      total += counts[t] * words;
+    }
+    same_size(total, {p0.size(), p1.size(), b0.size(), b1.size()});
+    same_size(counts[0] * words, {mask.size(), out.size()});
+    nb::gil_scoped_release release;
+    mpc_kernels::first_difference_local(p0.data(), p1.data(), b0.data(), b1.data(), counts, count.size(), words, flip0,
+                                        flip1, mask.data(), out.data(), isa);
+  }, "p0"_a.noconvert(), "p1"_a.noconvert(), "b0"_a.noconvert(), "b1"_a.noconvert(), "count"_a.noconvert(), "words"_a,
+     "flip0"_a, "flip1"_a, "mask"_a.noconvert(), "out"_a.noconvert(),
+     "One party's masked part of the second number's bit at the first difference.");
+}
+
+void bind_permute(nb::module_& m) {
+  m.def("gather_rows_var", [](const Rows& rows, const Index& index, const RowsOut& out) {
+    in_range(index, rows.shape(0));
+    require(out.shape(0) == index.size() && out.shape(1) == rows.shape(1), "out has another shape");
+    nb::gil_scoped_release release;
+    mpc_kernels::gather_rows_var(rows.data(), rows.shape(1), index.data(), index.size(), out.data());
+  }, "rows"_a.noconvert(), "index"_a.noconvert(), "out"_a.noconvert(), "Rows picked by index.");
+  m.def("scatter_rows_var", [](const Rows& rows, const Index& index, const RowsOut& out) {
+    in_range(index, out.shape(0));
+    require(rows.shape(0) == index.size() && out.shape(1) == rows.shape(1), "out has another shape");
+    nb::gil_scoped_release release;
+    mpc_kernels::scatter_rows_var(rows.data(), rows.shape(1), index.data(), index.size(), out.data());
+  }, "rows"_a.noconvert(), "index"_a.noconvert(), "out"_a.noconvert(), "Rows put where the index says.");
+  m.def("gather_index_var", [](const Index& values, const Index& index, const IndexOut& out) {
+    in_range(index, values.size());
+    same_size(out.size(), {index.size()});
+    nb::gil_scoped_release release;
+    mpc_kernels::gather_index_var(values.data(), index.data(), index.size(), out.data());
+  }, "values"_a.noconvert(), "index"_a.noconvert(), "out"_a.noconvert(), "Composition of index arrays.");
+  m.def("invert_index_var", [](const Index& index, const IndexOut& out) {
+    in_range(index, out.size());
+    same_size(out.size(), {index.size()});
+    nb::gil_scoped_release release;
+    mpc_kernels::invert_index_var(index.data(), index.size(), out.data());
+  }, "index"_a.noconvert(), "out"_a.noconvert(), "Inverse of a permutation.");
+  m.def("random_permutation_var", [](const Words& words, const IndexOut& out) {
+    nb::gil_scoped_release release;
+    return mpc_kernels::random_permutation_var(words.data(), words.size(), out.size(), out.data());
+  }, "words"_a.noconvert(), "out"_a.noconvert(), "A uniform permutation; False when the words do not suffice.");
+  m.def("group_order_var", [](const Index& group, const IndexOut& order, const IndexOut& start) {
+    require(start.size() > 0, "start needs a place more than there are groups");
+    in_range(group, start.size() - 1);
+    same_size(order.size(), {group.size()});
+    nb::gil_scoped_release release;
+    mpc_kernels::group_order_var(group.data(), group.size(), start.size() - 1, order.data(), start.data());
+  }, "group"_a.noconvert(), "order"_a.noconvert(), "start"_a.noconvert(), "Stable order of rows by group.");
+}
+
+}  // namespace
+
+void bind_bits(nb::module_& m, Isa isa) {
+  bind_planes(m, isa);
+  bind_gates(m, isa);
+  bind_permute(m);
+}

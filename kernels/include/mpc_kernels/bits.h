@@ -1,0 +1,54 @@
+// Bit planes: 64 rows to a word, one array of words for each bit, least significant row first.
+//
+// Row i of a column of n rows is bit i % 64 of word i / 64; a plane has (n + 63) / 64 words, and rows past the end are
+// 0. A packed row has `width` 64-bit words, least significant first; its bit k is bit k % 64 of word k / 64.
+//
+// Contract of every function here
+// - Arrays are dense. Inputs and outputs do not overlap, except that `out` may be `mask`.
+// - Sizes may be 0. The result does not depend on `isa`, which must be supported by this CPU (isa.h).
+// - The time depends on the shapes only, never on bits or words: no branch and no address depends on them. Functions
+//   named *_var also branch on, or address by, their `left`, `right` and `index` arguments, which must be public.
+// - Nothing is allocated.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "mpc_kernels/isa.h"
+
+namespace mpc_kernels {
+
+// out[j][..] = bit order[j] of rows[n][width], for j < bits. order[j] < 64 * width.
+void rows_to_planes(const std::uint64_t* rows, std::size_t n, std::size_t width, const std::uint32_t* order,
+                    std::size_t bits, std::uint64_t* out, Isa isa);
+
+// The inverse for order 0, 1, ..., bits - 1: rows[n][(bits + 63) / 64], bits past the end 0.
+void planes_to_rows(const std::uint64_t* planes, std::size_t n, std::size_t bits, std::uint64_t* out, Isa isa);
+
+// Planes of pairs of rows: difference[j] = bit order[j] of rows[left[i]] ^ rows[right[i]], second[j] = the same bit of
+// rows[right[i]]; i < m. Rows past the end are 0 in both. left, right < the number of rows.
+void pair_planes_var(const std::uint64_t* rows, std::size_t width, const std::uint32_t* left,
+                     const std::uint32_t* right, std::size_t m, const std::uint32_t* order, std::size_t bits,
+                     std::uint64_t* difference, std::uint64_t* second, Isa isa);
+
+// One party's part of the AND of replicated x = (x0, x1) and y = (y0, y1), masked:
+//   out = mask ^ x0·y0 ^ x0·y1 ^ x1·y0          (Araki et al., CCS 2016, section 3.2 over GF(2))
+void and_local(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
+               const std::uint64_t* mask, std::uint64_t* out, std::size_t size, Isa isa);
+
+// One party's part of the carry of a full adder, maj(a, b, c) = a ^ (a ^ b)·(a ^ c): one AND. With b complemented by
+// the caller and c the running result this is also the step of a ripple comparator.
+void majority_local(const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0, const std::uint64_t* b1,
+                    const std::uint64_t* c0, const std::uint64_t* c1, const std::uint64_t* mask, std::uint64_t* out,
+                    std::size_t size, Isa isa);
+
+// One party's part of "the bit of b where a and b first differ", for many segments of planes at once.
+// p[t] is the replicated prefix "equal in steps 0..t" and b[t] the bits, t < steps; step t has count[t] planes of
+// `words` words, count non-increasing, blocks one after the other. With e[0] = 1 ^ p[0], e[t] = p[t-1] ^ p[t]:
+//   out[count[0] * words] = mask ^ sum over t of the part of e[t]·b[t]
+// The 1 is added by `flip0`, `flip1`: all ones at the party whose component carries constants, else 0.
+void first_difference_local(const std::uint64_t* p0, const std::uint64_t* p1, const std::uint64_t* b0,
+                            const std::uint64_t* b1, const std::uint64_t* count, std::size_t steps, std::size_t words,
+                            std::uint64_t flip0, std::uint64_t flip1, const std::uint64_t* mask, std::uint64_t* out,
+                            Isa isa);
+
+}  // namespace mpc_kernels

@@ -1,0 +1,65 @@
+"""What an implementation of the kernels on bit planes and permutations provides."""
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+Index = NDArray[np.uint32]
+
+
+class BitKernels(Protocol):
+    """Arguments have been checked; see `mpc_kernels.bits` and `mpc_kernels.permute` for the contracts."""
+
+    def rows_to_planes(self, rows: Words, order: Index, out: Words) -> None:
+        """Bits of packed rows as planes."""
+
+    def planes_to_rows(self, planes: Words, out: Words) -> None:
+        """Planes as packed rows."""
+
+    def pair_planes_var(
+        self, rows: Words, left: Index, right: Index, order: Index, difference: Words, second: Words
+    ) -> None:
+        """Planes of pairs of rows picked by public indices."""
+
+    def and_local(self, x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
+        """One party's masked part of an AND."""
+
+    def majority_local(
+        self, a0: Words, a1: Words, b0: Words, b1: Words, c0: Words, c1: Words, mask: Words, out: Words
+    ) -> None:
+        """One party's masked part of a carry."""
+
+    def first_difference_local(
+        self,
+        p0: Words,
+        p1: Words,
+        b0: Words,
+        b1: Words,
+        count: Words,
+        words: int,
+        flip0: int,
+        flip1: int,
+        mask: Words,
+        out: Words,
+    ) -> None:
+        """One party's masked part of the second number's bit at the first difference."""
+
+    def gather_rows_var(self, rows: Words, index: Index, out: Words) -> None:
+        """Rows picked by index."""
+
+    def scatter_rows_var(self, rows: Words, index: Index, out: Words) -> None:
+        """Rows put where the index says."""
+
+    def gather_index_var(self, values: Index, index: Index, out: Index) -> None:
+        """Composition of index arrays."""
+
+    def invert_index_var(self, index: Index, out: Index) -> None:
+        """Inverse of a permutation."""
+
+    def random_permutation_var(self, words: Words, out: Index) -> bool:
+        """A uniform permutation; False when the words do not suffice."""
+
+    def group_order_var(self, group: Index, order: Index, start: Index) -> None:
+        """Stable order of rows by group."""

@@ -1,0 +1,120 @@
+"""The numpy meaning of the kernels on bit planes and permutations; see `_reference`."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.uint64]
+Index = NDArray[np.uint32]
+
+
+def _bits(rows: Words, order: Index) -> NDArray[np.uint8]:
+    """Bits of packed rows, shape [len(order), n]."""
+    bytes_ = rows.astype("<u8", copy=False).view(np.uint8).reshape(len(rows), 8 * rows.shape[1])
+    return np.ascontiguousarray(np.unpackbits(bytes_, axis=1, bitorder="little")[:, order].T)
+
+
+def _pack(bits: NDArray[np.uint8], words: int) -> Words:
+    packed = np.zeros((len(bits), 8 * words), np.uint8)
+    found = np.packbits(bits, axis=1, bitorder="little")
+    packed[:, : found.shape[1]] = found
+    return packed.view("<u8").astype(np.uint64, copy=False)
+
+
+def rows_to_planes(rows: Words, order: Index, out: Words) -> None:
+    """Bits `order` of rows[n,width] as planes."""
+    out[...] = _pack(_bits(rows, order), out.shape[1])
+
+
+def planes_to_rows(planes: Words, out: Words) -> None:
+    """Planes as packed rows."""
+    bits = np.unpackbits(planes.astype("<u8", copy=False).view(np.uint8), axis=1, bitorder="little")[:, : len(out)]
+    out[...] = _pack(np.ascontiguousarray(bits.T), out.shape[1])
+
+
+def pair_planes_var(rows: Words, left: Index, right: Index, order: Index, difference: Words, second: Words) -> None:
+    """Planes of rows[left] ^ rows[right] and of rows[right]."""
+    rows_to_planes(rows[left] ^ rows[right], order, difference)
+    rows_to_planes(rows[right], order, second)
+
+
+def and_local(x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
+    """One party's masked part of an AND."""
+    out[...] = mask ^ (x0 & (y0 ^ y1)) ^ (x1 & y0)
+
+
+def majority_local(
+    a0: Words, a1: Words, b0: Words, b1: Words, c0: Words, c1: Words, mask: Words, out: Words
+) -> None:
+    """One party's masked part of the carry maj(a, b, c)."""
+    and_local(a0 ^ b0, a1 ^ b1, a0 ^ c0, a1 ^ c1, mask ^ a0, out)
+
+
+def first_difference_local(
+    p0: Words,
+    p1: Words,
+    b0: Words,
+    b1: Words,
+    count: Words,
+    words: int,
+    flip0: int,
+    flip1: int,
+    mask: Words,
+    out: Words,
+) -> None:
+    """One party's masked part of b's bit at the first difference; see `mpc_kernels.first_difference_local`."""
+    total = mask.copy()
+    before = [np.full(len(mask), flip, np.uint64) for flip in (flip0, flip1)]
+    start = 0
+    for planes in count.tolist():
+        size = planes * words
+        now = [p[start : start + size] for p in (p0, p1)]
+        e0, e1 = (old[:size] ^ new for old, new in zip(before, now, strict=True))
+        and_local(e0, e1, b0[start : start + size], b1[start : start + size], total[:size].copy(), total[:size])
+        before, start = now, start + size
+    out[...] = total
+
+
+def gather_rows_var(rows: Words, index: Index, out: Words) -> None:
+    """Rows picked by index."""
+    out[...] = rows[index]
+
+
+def scatter_rows_var(rows: Words, index: Index, out: Words) -> None:
+    """Rows put where the index says."""
+    out[index] = rows
+
+
+def gather_index_var(values: Index, index: Index, out: Index) -> None:
+    """Composition of index arrays."""
+    out[...] = values[index]
+
+
+def invert_index_var(index: Index, out: Index) -> None:
+    """Inverse of a permutation."""
+    out[index] = np.arange(len(index), dtype=np.uint32)
+
+
+def random_permutation_var(words: Words, out: Index) -> bool:
+    """A uniform permutation by Fisher-Yates; False when the words do not suffice."""
+    size = len(out)
+    order = list(range(size))
+    source = iter(words.tolist())
+    for last in range(size, 1, -1):
+        threshold = (2**64 - last) % last
+        while True:
+            word = next(source, None)
+            if word is None:
+                return False
+            if (word * last) % 2**64 >= threshold:
+                break
+        place = (word * last) >> 64
+        order[last - 1], order[place] = order[place], order[last - 1]
+    out[...] = order
+    return True
+
+
+def group_order_var(group: Index, order: Index, start: Index) -> None:
+    """Stable order of rows by group."""
+    order[...] = np.argsort(group, kind="stable")
+    start[0] = 0
+    start[1:] = np.cumsum(np.bincount(group, minlength=len(start) - 1))

@@ -1,0 +1,213 @@
+#include "mpc_kernels/bits.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "dispatch.h"
+
+namespace mpc_kernels {
+namespace {
+
+constexpr std::size_t kLanes = 8;             // blocks of 64 rows transposed together, one a lane of a 512-bit register
+constexpr std::size_t kBlock = 64 * kLanes;   // rows
+constexpr std::size_t kChunk = 512;           // words of a plane that stay in the first cache level
+
+}  // namespace
+
+// One step of the transposition: swaps the off-diagonal J×J blocks of every 2J×2J block. The lanes are one vector of
+// the compiler, so that every instruction set gets its widest registers.
+template <std::size_t J>
+MPC_LOOP void swap_blocks(std::uint64_t (&a)[64][kLanes], std::uint64_t mask) {
+  using Lanes = std::uint64_t __attribute__((vector_size(8 * kLanes), may_alias));
+  for (std::size_t k = 0; k < 64; k = (k + J + 1) & ~J) {
+    auto* low = reinterpret_cast<Lanes*>(a[k]);
+    auto* high = reinterpret_cast<Lanes*>(a[k + J]);
+    const Lanes t = ((*low >> J) ^ *high) & mask;
+    *high ^= t;
+    *low ^= t << J;
+  }
+}
+
+// Transposes kLanes matrices of 64×64 bits; word i of lane l is a[i][l], aligned to a lane vector.
+// (Warren, Hacker's Delight, section 7-3.)
+MPC_LOOP void transpose(std::uint64_t (&a)[64][kLanes]) {
+  swap_blocks<32>(a, 0x00000000ffffffffULL);
+  swap_blocks<16>(a, 0x0000ffff0000ffffULL);
+  swap_blocks<8>(a, 0x00ff00ff00ff00ffULL);
+  swap_blocks<4>(a, 0x0f0f0f0f0f0f0f0fULL);
+  swap_blocks<2>(a, 0x3333333333333333ULL);
+  swap_blocks<1>(a, 0x5555555555555555ULL);
+}
+
+// Writes planes whose bit lies in word `word` of the packed row, for the blocks starting at word `at` of a plane.
+MPC_LOOP void put_planes(const std::uint64_t (&a)[64][kLanes], const std::uint32_t* order, std::size_t bits,
+                         std::size_t word, std::uint64_t* out, std::size_t words, std::size_t at, std::size_t lanes) {
+  for (std::size_t j = 0; j < bits; ++j) {
+    if (order[j] / 64 != word) continue;
+    const std::uint64_t* from = a[order[j] % 64];
+    std::uint64_t* to = out + j * words + at;
+    if (lanes == kLanes) {
+      for (std::size_t l = 0; l < kLanes; ++l) to[l] = from[l];
+    } else {
+      for (std::size_t l = 0; l < lanes; ++l) to[l] = from[l];
+    }
+  }
+}
+
+// Spreads `count` <= kBlock words, `stride` apart, over the lanes; 0 past the end.
+MPC_LOOP void load_lanes(const std::uint64_t* from, std::size_t count, std::size_t stride,
+                         std::uint64_t (&a)[64][kLanes]) {
+  if (count == kBlock) {
+    for (std::size_t l = 0; l < kLanes; ++l) {
+      for (std::size_t i = 0; i < 64; ++i) a[i][l] = from[(64 * l + i) * stride];
+    }
+    return;
+  }
+  std::memset(a, 0, sizeof a);
+  for (std::size_t i = 0; i < count; ++i) a[i % 64][i / 64] = from[i * stride];
+}
+
+MPC_LOOP void rows_to_planes_loop(const std::uint64_t* rows, std::size_t n, std::size_t width,
+                                  const std::uint32_t* order, std::size_t bits, std::uint64_t* out) {
+  alignas(64) std::uint64_t a[64][kLanes];
+  const std::size_t words = (n + 63) / 64;
+  for (std::size_t base = 0; base < n; base += kBlock) {
+    const std::size_t lanes = std::min(kLanes, words - base / 64);
+    for (std::size_t word = 0; word < width; ++word) {
+      load_lanes(rows + base * width + word, std::min(kBlock, n - base), width, a);
+      transpose(a);
+      put_planes(a, order, bits, word, out, words, base / 64, lanes);
+    }
+  }
+}
+
+MPC_LOOP void planes_to_rows_loop(const std::uint64_t* planes, std::size_t n, std::size_t bits, std::uint64_t* out) {
+  alignas(64) std::uint64_t a[64][kLanes];
+  const std::size_t words = (n + 63) / 64, width = (bits + 63) / 64;
+  for (std::size_t base = 0; base < n; base += kBlock) {
+    const std::size_t at = base / 64, lanes = std::min(kLanes, words - at);
+    for (std::size_t word = 0; word < width; ++word) {
+      const std::size_t used = std::min<std::size_t>(64, bits - 64 * word);
+      std::memset(a, 0, sizeof a);
+      for (std::size_t i = 0; i < used; ++i) {
+        const std::uint64_t* from = planes + (64 * word + i) * words + at;
+        for (std::size_t l = 0; l < lanes; ++l) a[i][l] = from[l];
+      }
+      transpose(a);
+      for (std::size_t l = 0; l < lanes; ++l) {
+        const std::size_t first = base + 64 * l, count = std::min<std::size_t>(64, n - first);
+        std::uint64_t* to = out + first * width + word;
+        for (std::size_t i = 0; i < count; ++i) to[i * width] = a[i][l];
+      }
+    }
+  }
+}
+
+// Not inlined, so that no gather instruction is used: since the microcode fixes of 2023 they are several times slower
+// than single loads.
+__attribute__((noinline)) static void pick(const std::uint64_t* rows, std::size_t width, const std::uint32_t* index,
+                                           std::size_t count, std::uint64_t* out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] = rows[std::size_t{index[i]} * width];
+}
+
+__attribute__((noinline)) static void pick_xor(const std::uint64_t* rows, std::size_t width,
+                                               const std::uint32_t* index, std::size_t count, std::uint64_t* out) {
+  for (std::size_t i = 0; i < count; ++i) out[i] ^= rows[std::size_t{index[i]} * width];
+}
+
+MPC_LOOP void pair_planes_var_loop(const std::uint64_t* rows, std::size_t width, const std::uint32_t* left,
+                                   const std::uint32_t* right, std::size_t m, const std::uint32_t* order,
+                                   std::size_t bits, std::uint64_t* difference, std::uint64_t* second) {
+  alignas(64) std::uint64_t a[64][kLanes];
+  std::uint64_t picked[kBlock];
+  const std::size_t words = (m + 63) / 64;
+  for (std::size_t base = 0; base < m; base += kBlock) {
+    const std::size_t at = base / 64, lanes = std::min(kLanes, words - at), count = std::min(kBlock, m - base);
+    for (std::size_t word = 0; word < width; ++word) {
+      pick(rows + word, width, right + base, count, picked);
+      load_lanes(picked, count, 1, a);
+      transpose(a);
+      put_planes(a, order, bits, word, second, words, at, lanes);
+      pick_xor(rows + word, width, left + base, count, picked);
+      load_lanes(picked, count, 1, a);
+      transpose(a);
+      put_planes(a, order, bits, word, difference, words, at, lanes);
+    }
+  }
+}
+
+MPC_LOOP void and_local_loop(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0,
+                             const std::uint64_t* y1, const std::uint64_t* mask, std::uint64_t* out,
+                             std::size_t size) {
+#pragma GCC ivdep
+  for (std::size_t i = 0; i < size; ++i) out[i] = mask[i] ^ (x0[i] & (y0[i] ^ y1[i])) ^ (x1[i] & y0[i]);
+}
+
+MPC_LOOP void majority_local_loop(const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0,
+                                  const std::uint64_t* b1, const std::uint64_t* c0, const std::uint64_t* c1,
+                                  const std::uint64_t* mask, std::uint64_t* out, std::size_t size) {
+#pragma GCC ivdep
+  for (std::size_t i = 0; i < size; ++i) {
+    const std::uint64_t x0 = a0[i] ^ b0[i], x1 = a1[i] ^ b1[i], y0 = a0[i] ^ c0[i], y1 = a1[i] ^ c1[i];
+    out[i] = mask[i] ^ a0[i] ^ (x0 & (y0 ^ y1)) ^ (x1 & y0);
+  }
+}
+
+MPC_LOOP void first_difference_local_loop(const std::uint64_t* p0, const std::uint64_t* p1, const std::uint64_t* b0,
+                                          const std::uint64_t* b1, const std::uint64_t* count, std::size_t steps,
+                                          std::size_t words, std::uint64_t flip0, std::uint64_t flip1,
+                                          const std::uint64_t* mask, std::uint64_t* out) {
+  if (steps == 0) return;
+  const std::size_t total = count[0] * words;
+  for (std::size_t from = 0; from < total; from += kChunk) {
+    const std::size_t to = std::min(total, from + kChunk);
+#pragma GCC ivdep
+    for (std::size_t i = from; i < to; ++i) {
+      const std::uint64_t e0 = p0[i] ^ flip0, e1 = p1[i] ^ flip1;
+      out[i] = mask[i] ^ (e0 & (b0[i] ^ b1[i])) ^ (e1 & b0[i]);
+    }
+    std::size_t before = 0;
+    for (std::size_t t = 1; t < steps; ++t) {
+      const std::size_t now = before + count[t - 1] * words, end = std::min(to, std::size_t{count[t]} * words);
+#pragma GCC ivdep
+      for (std::size_t i = from; i < end; ++i) {
+        const std::uint64_t e0 = p0[before + i] ^ p0[now + i], e1 = p1[before + i] ^ p1[now + i];
+        out[i] ^= (e0 & (b0[now + i] ^ b1[now + i])) ^ (e1 & b0[now + i]);
+      }
+      before = now;
+    }
+  }
+}
+
+MPC_DISPATCH(rows_to_planes,
+             (const std::uint64_t* rows, std::size_t n, std::size_t width, const std::uint32_t* order,
+              std::size_t bits, std::uint64_t* out),
+             (rows, n, width, order, bits, out))
+
+MPC_DISPATCH(planes_to_rows, (const std::uint64_t* planes, std::size_t n, std::size_t bits, std::uint64_t* out),
+             (planes, n, bits, out))
+
+MPC_DISPATCH(pair_planes_var,
+             (const std::uint64_t* rows, std::size_t width, const std::uint32_t* left, const std::uint32_t* right,
+              std::size_t m, const std::uint32_t* order, std::size_t bits, std::uint64_t* difference,
+              std::uint64_t* second),
+             (rows, width, left, right, m, order, bits, difference, second))
+
+MPC_DISPATCH(and_local,
+             (const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
+              const std::uint64_t* mask, std::uint64_t* out, std::size_t size),
+             (x0, x1, y0, y1, mask, out, size))
+
+MPC_DISPATCH(majority_local,
+             (const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0, const std::uint64_t* b1,
+              const std::uint64_t* c0, const std::uint64_t* c1, const std::uint64_t* mask, std::uint64_t* out,
+              std::size_t size),
+             (a0, a1, b0, b1, c0, c1, mask, out, size))
+
+MPC_DISPATCH(first_difference_local,
+             (const std::uint64_t* p0, const std::uint64_t* p1, const std::uint64_t* b0, const std::uint64_t* b1,
+              const std::uint64_t* count, std::size_t steps, std::size_t words, std::uint64_t flip0,
+              std::uint64_t flip1, const std::uint64_t* mask, std::uint64_t* out),
+             (p0, p1, b0, b1, count, steps, words, flip0, flip1, mask, out))
+
+}  // namespace mpc_kernels

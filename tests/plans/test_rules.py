@@ -1,0 +1,175 @@
+"""Each rewrite rule as a pair of plans, before and after; and no rule changes any result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+import mpc_engine as mpc
+from mpc_compiler.check import schema_of
+from mpc_compiler.ir import Agg, Aggregate, Join, Limit, Output, Plan, Rel, Scan, Sort, SortBy, make
+from mpc_compiler.ir.show import show_plan
+from mpc_compiler.rules import RULES, SECRET_RULES, rewrite
+from mpc_compiler.rules.examples import accounts, bureau, filtered, join, joined, loans, project
+from mpc_compiler.rules.merge_projections import merge_projections
+from mpc_compiler.rules.place_local import place_local, place_scans
+from mpc_compiler.rules.prune_columns import prune_columns
+from mpc_compiler.rules.push_filters import push_filters
+from mpc_compiler.rules.push_projections import push_projections
+from mpc_compiler.rules.raise_above_joins import raise_above_joins
+from mpc_compiler.rules.verify import RuleError, verify
+from tests.conftest import SessionFor
+from tests.strategies import compare, plans
+from tests.strategies import Plan as Pipeline
+
+Rule = Callable[[Plan], Plan]
+PAIRS = Path(__file__).with_name("pairs")
+
+
+def plan_of(*rels: Rel) -> Plan:
+    return Plan(tuple(Output(f"result_{k}", rel, ("a",)) for k, rel in enumerate(rels, 1)))
+
+
+def grouped(rel: Rel, key: str, **aggs: tuple[str, str]) -> Rel:
+    return make(Aggregate(rel, (key,), tuple(Agg(name, how, column) for name, (how, column) in aggs.items())))
+
+
+def sorted_by(rel: Rel, name: str) -> Rel:
+    return make(Sort(rel, (SortBy(name, False),)))
+
+
+THREE = join(joined, bureau, "id", "person")
+CASES: dict[str, tuple[Rule, Plan]] = {
+    "merge_projections": (merge_projections, plan_of(project(project(loans, y="age * 2", id="id"), z="y + id"))),
+    "merge_projections_keeps_what_is_read_twice": (
+        merge_projections,
+        plan_of(project(project(loans, y="age * 2"), z="y + y")),
+    ),
+    "push_filters": (push_filters, plan_of(filtered(joined, "age > 3 & balance > age & balance < 9"))),
+    "push_filters_below_sort_and_group": (
+        push_filters,
+        plan_of(filtered(sorted_by(grouped(loans, "age", n=("sum", "bad")), "n"), "age > 3 & n > 1")),
+    ),
+    "push_filters_not_below_limit": (push_filters, plan_of(filtered(make(Limit(loans, 3)), "age > 3"))),
+    "push_filters_not_into_a_shared_join": (push_filters, plan_of(filtered(joined, "age > 3"), joined)),
+    "raise_above_joins": (raise_above_joins, plan_of(join(filtered(joined, "balance > age"), bureau, "id", "person"))),
+    "raise_above_joins_projection": (
+        raise_above_joins,
+        plan_of(join(project(joined, id="id", y="age + balance"), bureau, "id", "person")),
+    ),
+    "push_projections": (push_projections, plan_of(project(joined, y="age * 2 + balance"))),
+    "push_projections_under_a_filter": (push_projections, plan_of(filtered(joined, "age * 2 > balance + 1"))),
+    "push_projections_three_owners": (push_projections, plan_of(project(THREE, y="score * 2 + age * 3 + balance"))),
+    "prune_columns": (prune_columns, plan_of(project(joined, y="age + balance"), grouped(loans, "bad", n=("sum", "age")))),
+    "place_local": (place_local, plan_of(join(filtered(loans, "age > 3"), accounts, "id", "key"))),
+    "place_local_whole": (place_local, plan_of(grouped(loans, "bad", n=("sum", "age")))),
+    "place_scans": (place_scans, plan_of(filtered(loans, "age > 3"))),
+    "place_scans_below_a_merge": (place_scans, plan_of(filtered(join(filtered(loans, "age > 3"), accounts, "id", "key"), "age > 5"))),
+}
+
+
+def text_of(rule: Rule, plan: Plan) -> str:
+    return f"before\n{show_plan(plan)}\n\nafter {rule.__name__}\n{show_plan(rule(plan))}\n"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_pair(name: str) -> None:
+    """To record a new pair, write an empty file and copy what the failure shows."""
+    rule, plan = CASES[name]
+    assert text_of(rule, plan) == (PAIRS / f"{name}.txt").read_text()
+
+
+def test_every_rule_has_a_pair() -> None:
+    assert {rule for rule, _ in CASES.values()} == {*RULES, *SECRET_RULES}
+    assert {path.stem for path in PAIRS.iterdir()} == set(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_rule_has_nothing_left_to_do_on_its_own_result(name: str) -> None:
+    rule, plan = CASES[name]
+    if rule in (merge_projections, push_filters, push_projections, raise_above_joins):
+        after = rule(plan)
+        assert rule(after) == after
+
+
+def test_three_owners_leave_no_filter_below_a_join() -> None:
+    """A filter over two owners that push_filters moved below the third's join would be where nobody can compute it."""
+    plan = rewrite(plan_of(filtered(THREE, "age > balance & score > 3")))[-1][1]
+    lines = [line.strip() for line in show_plan(plan).splitlines()]
+    assert lines[1:4] == ["filter (age > balance)", "join on id = person", "join on id = key"]
+    assert lines[-2:] == ["filter (score > 3)", "scan c.bureau [person, score] 6 rows of c"]
+
+
+def test_the_verifier_names_the_rule() -> None:
+    def rename(plan: Plan) -> Plan:
+        return plan_of(*(project(output.rel, x="age") for output in plan.outputs))
+
+    def retype(plan: Plan) -> Plan:
+        return plan_of(*(project(output.rel, age="age * 0.5") for output in plan.outputs))
+
+    def drop(plan: Plan) -> Plan:
+        return plan_of()
+
+    before = plan_of(project(loans, age="age"))
+    for rule, message in (
+        (rename, "rename changed the columns of 'result_1' from age to x"),
+        (retype, "retype changed 'age' from int to float"),
+        (drop, "drop changed the outputs or their receivers"),
+    ):
+        with pytest.raises(RuleError, match=re.escape(message)):
+            verify(before, rule(before), rule.__name__)
+
+
+def test_every_explained_stage_is_there(session_for: SessionFor) -> None:
+    session = session_for("plaintext", "threads", pushdown=True)
+    both = session.table("a.plain").merge(session.table("b.plain"), on="id")
+    frame = both[both.i > both.bal].assign(z=lambda t: t.i * 2 + t.bal)
+    for stage in ("logical", "physical", "partition", *(rule.__name__ for rule in RULES)):
+        explained = frame.explain(stage)
+        assert explained.text
+        assert "<pre>" in explained._repr_html_()
+        assert explained.disclosures == frame.explain().disclosures
+
+
+@given(batch=st.lists(plans(), min_size=12, max_size=12), rule=st.sampled_from([*RULES, *SECRET_RULES]))
+@settings(max_examples=25, phases=[Phase.generate])
+def test_a_rule_keeps_columns_types_and_owners(session_for: SessionFor, batch: list[Pipeline], rule: Rule) -> None:
+    session = session_for("plaintext", "threads", pushdown=True)
+    plan = session._plan([pipeline.on(session.table) for pipeline in batch], None)
+    for before, after in zip(plan.outputs, rule(plan).outputs, strict=True):
+        was, now = schema_of(before.rel), schema_of(after.rel)
+        assert was.names == now.names
+        assert [f.dtype for f in was] == [f.dtype for f in now]
+        assert all(set(b.owners) <= set(a.owners) for a, b in zip(was, now, strict=True))
+
+
+@given(batch=st.lists(plans(), min_size=12, max_size=12))
+@settings(max_examples=8, phases=[Phase.generate])
+def test_rewriting_changes_no_result(session_for: SessionFor, batch: list[Pipeline]) -> None:
+    """The same plans with the whole pipeline, and with no more than what makes them runnable."""
+    full = session_for("plaintext", "threads", pushdown=True)
+    bare = session_for("plaintext", "threads", pushdown=False)
+    ours = mpc.collect(*(pipeline.on(full.table) for pipeline in batch))
+    theirs = mpc.collect(*(pipeline.on(bare.table) for pipeline in batch))
+    for pipeline, a, b in zip(batch, ours, theirs, strict=True):
+        assert compare(pipeline, a, b) == "", pipeline
+
+
+def test_options_decide_the_pipeline() -> None:
+    plan = plan_of(filtered(joined, "age > 3"))
+    assert [name for name, _ in rewrite(plan)] == [rule.__name__ for rule in RULES]
+    assert [name for name, _ in rewrite(plan, pushdown=False)] == [rule.__name__ for rule in SECRET_RULES]
+
+
+def test_tables_of_one_owner_are_joined_by_that_owner() -> None:
+    more = make(Scan("a.more", "a", tuple(schema_of(accounts)), 4))
+    both = make(Join(loans, more, ("id",), ("key",)))
+    for pushdown in (True, False):
+        text = show_plan(rewrite(plan_of(both), pushdown=pushdown)[-1][1])
+        assert text.index("local to a") < text.index("join on id = key")
+
