@@ -235,6 +235,7 @@ class Session:
             measured,
             seconds=seconds,
             disclosed=compiled.disclosures,
+            peak_rss={party: report.peak_rss for party, report in reports.items()},
             executor=self._config.executor,
             protocol=self._config.options.protocol,
             plan=show_plan(compiled.trace[-1][1]),

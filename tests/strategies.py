@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 
 import mpc_engine as mpc
 
-__all__ = ["Column", "Expr", "Plan", "TABLES", "compare", "nullable_integers", "plans", "tables"]
+__all__ = ["TABLES", "Column", "Expr", "Plan", "compare", "nullable_integers", "plans", "tables"]
 
 UNIT = 2.0**-18
 RATIO = 2.0**-16
@@ -522,7 +522,9 @@ def _aggregated(draw: st.DrawFn, columns: Columns, keys: Sequence[str]) -> tuple
     for name in chosen:
         column = columns[name]
         how = draw(st.sampled_from([how for how in _GROUPED if _fits(how, column)]))
-        name_out = next(made_name for k in range(99) if (made_name := f"agg{k}") not in columns and made_name not in aggs)
+        name_out = next(
+            made_name for k in range(99) if (made_name := f"agg{k}") not in columns and made_name not in aggs
+        )
         aggs[name_out] = (name, how)
         made[name_out] = _aggregate_type(how, column, grouped=bool(keys))
     return aggs, made
@@ -660,7 +662,9 @@ def _framed(result: Any) -> pd.DataFrame:
     if isinstance(result, pd.DataFrame):
         return result.reset_index(drop=result.index.names == [None])
     if isinstance(result, pd.Series):
-        return result.reset_index(drop=result.index.names == [None]) if result.index.names != [None] else result.to_frame()
+        return (
+            result.reset_index(drop=result.index.names == [None]) if result.index.names != [None] else result.to_frame()
+        )
     return pd.DataFrame({"value": [result]})
 
 

@@ -86,7 +86,9 @@ class Parties:
 
     def result(self, reports: dict[str, Report], *frames: Lazy) -> dict[str, Any]:
         """What the receiver sees."""
-        return assemble(self.session._plan(frames, None), reports, self.session._config.computing, self.options.protocol)
+        return assemble(
+            self.session._plan(frames, None), reports, self.session._config.computing, self.options.protocol
+        )
 
     def transcript(self, name: str) -> list[Record]:
         """What crossed the links of one party in the last run, in order."""

@@ -100,6 +100,8 @@ def _stage(stage: LocalQuery | Align | Compute | Release) -> str:
         return f"{stage.id}: {stage.owner} runs in its own DuckDB: {stage.sql}"
     if isinstance(stage, Align):
         on = " and ".join(f"{a} = {b}" for a, b in zip(stage.left_on, stage.right_on, strict=True))
+        if stage.left_owner == stage.right_owner:
+            return f"{stage.id}: {stage.left_owner} matches its own rows on {on}"
         return f"{stage.id}: private set intersection of {stage.left_owner} and {stage.right_owner} on {on} (RR22)"
     if isinstance(stage, Compute):
         columns = sum(len(source.columns) for source in stage.inputs)

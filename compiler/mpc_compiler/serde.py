@@ -46,6 +46,12 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     outputs: list[_Root]
 
 
+_HINTS = {kind: {field.name: field.type for field in msgspec.structs.fields(kind)} for kind in _TYPES.values()}
+for _hint in [_Document, *(hint for hints in _HINTS.values() for hint in hints.values())]:
+    # msgspec completes its types at first use, which must not happen in two threads at once (it crashes).
+    msgspec.json.Decoder(_hint)
+
+
 def encode_plan(plan: Plan) -> bytes:
     """Canonical bytes of ``plan``.
 
@@ -108,17 +114,13 @@ def _node(fields: dict[str, Any], built: list[Rel]) -> Rel:
     kind = _TYPES.get(str(fields.get("type")))
     if kind is None or set(fields) != {"type", *kind.__struct_fields__}:
         raise ProtocolMismatchError(f"unknown plan node {fields.get('type')!r}", code="MPC-0701")
-    hints = _hints(kind)
+    hints = _HINTS[kind]
     values = {
         name: _link(fields[name], built) if name in _LINKS else msgspec.convert(fields[name], hints[name])
         for name in kind.__struct_fields__
     }
     node: Rel = make(kind(**values))
     return node
-
-
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return {field.name: field.type for field in msgspec.structs.fields(kind)}
 
 
 def _link(reference: object, built: list[Rel]) -> Rel:

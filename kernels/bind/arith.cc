@@ -6,8 +6,15 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/tuple.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
 #include <tuple>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "bind.h"
 
@@ -20,16 +27,32 @@ namespace {
 template <class T, std::size_t Dims>
 using In = nb::ndarray<const T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
 template <class T, std::size_t Dims>
+using InOut = nb::ndarray<T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
+template <class T, std::size_t Dims>
 using Out = nb::ndarray<nb::numpy, T, nb::ndim<Dims>>;
 using u64 = std::uint64_t;
 using u32 = std::uint32_t;
 
-// A new array; its memory is not initialised.
+// Memory for a result, not initialised. As numpy does, large results ask for huge pages: fresh memory of small pages
+// costs more time to touch than to compute. Plain malloc, because it hands freed memory out again without faults.
+void* allocate(std::size_t bytes) {
+  void* data = std::malloc(std::max<std::size_t>(bytes, 1));
+  if (data == nullptr) throw std::bad_alloc();
+#if defined(__linux__)
+  constexpr std::size_t kPage = 4096, kLarge = std::size_t{1} << 22;
+  if (bytes >= kLarge) {
+    const auto at = reinterpret_cast<std::uintptr_t>(data), page = (at + kPage - 1) / kPage * kPage;
+    madvise(reinterpret_cast<void*>(page), bytes - (page - at), MADV_HUGEPAGE);  // advice: may fail
+  }
+#endif
+  return data;
+}
+
 template <class T, class... Sizes>
 Out<T, sizeof...(Sizes)> fresh(Sizes... sizes) {
-  auto* data = new T[(sizes * ... * std::size_t{1})];
-  nb::capsule owner(data, [](void* p) noexcept { delete[] static_cast<T*>(p); });
-  return Out<T, sizeof...(Sizes)>(data, {sizes...}, owner);
+  void* data = allocate((sizeof(T) * ... * sizes));
+  nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
+  return Out<T, sizeof...(Sizes)>(static_cast<T*>(data), {sizes...}, owner);
 }
 
 void require(bool holds, const char* message) {
@@ -42,17 +65,15 @@ const u64* optional(const In<u64, 1>& mask, std::size_t n) {
   return mask.shape(0) == 0 ? nullptr : mask.data();
 }
 
-Out<u64, 1> dot_local(const In<u64, 3>& a, const In<u64, 3>& b, const In<u64, 1>& plus, const In<u64, 1>& minus,
-                      std::size_t threads, Isa isa) {
+void dot_local(const In<u64, 3>& a, const In<u64, 3>& b, const In<u64, 1>& plus, const In<u64, 1>& minus,
+               const InOut<u64, 1>& out, std::size_t threads, Isa isa) {
   const std::size_t terms = a.shape(0), n = a.shape(1);
-  require(b.shape(0) == terms && b.shape(1) == n, "shapes differ");
+  require(b.shape(0) == terms && b.shape(1) == n && out.shape(0) == n, "shapes differ");
   require(a.shape(2) == 2 && b.shape(2) == 2, "not share pairs");
   require(threads > 0, "threads must be at least 1");
   const u64 *add = optional(plus, n), *subtract = optional(minus, n);
-  auto out = fresh<u64>(n);
   nb::gil_scoped_release release;
   mpc_kernels::replicated_dot_local(a.data(), b.data(), add, subtract, out.data(), terms, n, threads, isa);
-  return out;
 }
 
 Out<u64, 2> pair_up(const In<u64, 1>& own, const In<u64, 1>& next, std::size_t threads, Isa isa) {
@@ -100,14 +121,12 @@ Out<std::uint8_t, 1> truncate_split(const In<u64, 1>& a, const In<u64, 1>& mask,
   const std::size_t n = a.shape(0);
   require(mask.shape(0) == n && low_mask.shape(0) == n, "lengths differ");
   check_bits(bits, threads);
-  auto* high = new u64[n + (n + 1) / 2];
-  nb::capsule owner(high, [](void* p) noexcept { delete[] static_cast<u64*>(p); });
-  auto* low = reinterpret_cast<u32*>(high + n);
-  {
-    nb::gil_scoped_release release;
-    mpc_kernels::truncate_split(a.data(), mask.data(), low_mask.data(), high, low, n, bits, threads, isa);
-  }
-  return Out<std::uint8_t, 1>(high, {12 * n}, owner);
+  auto out = fresh<std::uint8_t>(12 * n);
+  auto* high = reinterpret_cast<u64*>(out.data());
+  nb::gil_scoped_release release;
+  mpc_kernels::truncate_split(a.data(), mask.data(), low_mask.data(), high, reinterpret_cast<u32*>(high + n), n, bits,
+                              threads, isa);
+  return out;
 }
 
 std::tuple<Out<u64, 1>, Out<u32, 1>> truncate_cross(const In<u64, 1>& own, const In<u64, 1>& other,
@@ -142,8 +161,8 @@ void bind_arith(nb::module_& m, Isa isa) {
   m.def(
       "replicated_dot_local",
       [isa](const In<u64, 3>& a, const In<u64, 3>& b, const In<u64, 1>& plus, const In<u64, 1>& minus,
-            std::size_t threads) { return dot_local(a, b, plus, minus, threads, isa); },
-      arg("a"), arg("b"), arg("plus"), arg("minus"), "threads"_a = 1,
+            const InOut<u64, 1>& out, std::size_t threads) { dot_local(a, b, plus, minus, out, threads, isa); },
+      arg("a"), arg("b"), arg("plus"), arg("minus"), arg("out"), "threads"_a = 1,
       "One party's masked additive part of elementwise replicated dot products mod 2^64.");
   m.def(
       "pair_up",

@@ -4,9 +4,11 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 
 #include "bind.h"
 #include "mpc_kernels/permute.h"
@@ -54,20 +56,18 @@ void bind_planes(nb::module_& m, Isa isa) {
     nb::gil_scoped_release release;
     mpc_kernels::planes_to_rows(planes.data(), n, bits, out.data(), isa);
   }, "planes"_a.noconvert(), "out"_a.noconvert(), "Planes as packed rows.");
-  m.def("pair_planes_var", [isa](const Rows& rows, const Index& left, const Index& right, const Index& order,
-                                 const RowsOut& difference, const RowsOut& second) {
-    in_range(left, rows.shape(0));
-    in_range(right, rows.shape(0));
+  m.def("pick_planes_var", [isa](const Rows& rows, const Index& index, const Index& order,
+                                 const std::optional<Rows>& other, std::uint64_t flip, const RowsOut& out) {
+    in_range(index, rows.shape(0));
     in_range(order, 64 * rows.shape(1));
-    same_size(left.size(), {right.size()});
-    for (const RowsOut* out : {&difference, &second}) {
-      require(out->shape(0) == order.size() && out->shape(1) == words_of(left.size()), "an output has another shape");
-    }
+    require(out.shape(0) == order.size() && out.shape(1) == words_of(index.size()), "out has another shape");
+    require(!other || (other->shape(0) == out.shape(0) && other->shape(1) == out.shape(1)), "other has another shape");
+    const std::uint64_t* with = other ? other->data() : nullptr;
     nb::gil_scoped_release release;
-    mpc_kernels::pair_planes_var(rows.data(), rows.shape(1), left.data(), right.data(), left.size(), order.data(),
-                                 order.size(), difference.data(), second.data(), isa);
-  }, "rows"_a.noconvert(), "left"_a.noconvert(), "right"_a.noconvert(), "order"_a.noconvert(),
-     "difference"_a.noconvert(), "second"_a.noconvert(), "Planes of pairs of rows picked by public indices.");
+    mpc_kernels::pick_planes_var(rows.data(), rows.shape(1), index.data(), index.size(), order.data(), order.size(),
+                                 with, flip, out.data(), isa);
+  }, "rows"_a.noconvert(), "index"_a.noconvert(), "order"_a.noconvert(), "other"_a.noconvert().none(), "flip"_a,
+     "out"_a.noconvert(), "Planes of rows picked by public indices.");
 }
 
 void bind_gates(nb::module_& m, Isa isa) {
@@ -78,6 +78,15 @@ void bind_gates(nb::module_& m, Isa isa) {
     mpc_kernels::and_local(x0.data(), x1.data(), y0.data(), y1.data(), mask.data(), out.data(), out.size(), isa);
   }, "x0"_a.noconvert(), "x1"_a.noconvert(), "y0"_a.noconvert(), "y1"_a.noconvert(), "mask"_a.noconvert(),
      "out"_a.noconvert(), "One party's masked part of an AND.");
+  m.def("dot_local", [isa](const Words& x0, const Words& x1, const Words& y0, const Words& y1, const Words& mask,
+                           const WordsOut& out) {
+    const std::size_t words = out.size(), terms = words == 0 ? 0 : x0.size() / words;
+    same_size(words, {mask.size()});
+    same_size(terms * words, {x0.size(), x1.size(), y0.size(), y1.size()});
+    nb::gil_scoped_release release;
+    mpc_kernels::dot_local(x0.data(), x1.data(), y0.data(), y1.data(), terms, words, mask.data(), out.data(), isa);
+  }, "x0"_a.noconvert(), "x1"_a.noconvert(), "y0"_a.noconvert(), "y1"_a.noconvert(), "mask"_a.noconvert(),
+     "out"_a.noconvert(), "One party's masked part of an inner product of bits.");
   m.def("majority_local", [isa](const Words& a0, const Words& a1, const Words& b0, const Words& b1, const Words& c0,
                                 const Words& c1, const Words& mask, const WordsOut& out) {
     same_size(out.size(), {a0.size(), a1.size(), b0.size(), b1.size(), c0.size(), c1.size(), mask.size()});

@@ -18,13 +18,16 @@ class BitKernels(Protocol):
     def planes_to_rows(self, planes: Words, out: Words) -> None:
         """Planes as packed rows."""
 
-    def pair_planes_var(
-        self, rows: Words, left: Index, right: Index, order: Index, difference: Words, second: Words
+    def pick_planes_var(
+        self, rows: Words, index: Index, order: Index, other: Words | None, flip: int, out: Words
     ) -> None:
-        """Planes of pairs of rows picked by public indices."""
+        """Planes of rows picked by public indices."""
 
     def and_local(self, x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
         """One party's masked part of an AND."""
+
+    def dot_local(self, x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
+        """One party's masked part of an inner product of bits."""
 
     def majority_local(
         self, a0: Words, a1: Words, b0: Words, b1: Words, c0: Words, c1: Words, mask: Words, out: Words

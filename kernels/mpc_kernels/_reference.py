@@ -7,30 +7,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc_kernels._reference_arith import (
-    bincount_var as bincount_var,
-    pair_up as pair_up,
-    prefix_sum as prefix_sum,
-    replicated_dot_local as replicated_dot_local,
-    segmented_prefix_sum as segmented_prefix_sum,
-    truncate_cross as truncate_cross,
-    truncate_join as truncate_join,
-    truncate_split as truncate_split,
+    bincount_var,
+    pair_up,
+    prefix_sum,
+    replicated_dot_local,
+    segmented_prefix_sum,
+    truncate_cross,
+    truncate_join,
+    truncate_split,
 )
-
-from mpc_kernels._reference_bits import (  # noqa: F401  (one namespace for all kernels)
+from mpc_kernels._reference_bits import (
     and_local,
+    dot_local,
     first_difference_local,
     gather_index_var,
     gather_rows_var,
     group_order_var,
     invert_index_var,
     majority_local,
-    pair_planes_var,
+    pick_planes_var,
     planes_to_rows,
     random_permutation_var,
     rows_to_planes,
     scatter_rows_var,
 )
+
+__all__ = [
+    "and_local",
+    "bincount_var",
+    "dot_local",
+    "first_difference_local",
+    "gather_index_var",
+    "gather_rows_var",
+    "group_order_var",
+    "invert_index_var",
+    "isa",
+    "majority_local",
+    "matmul64",
+    "pair_up",
+    "pick_planes_var",
+    "planes_to_rows",
+    "prefix_sum",
+    "random_permutation_var",
+    "replicated_dot_local",
+    "replicated_matmul_local",
+    "rows_to_planes",
+    "scatter_rows_var",
+    "segmented_prefix_sum",
+    "truncate_cross",
+    "truncate_join",
+    "truncate_split",
+]
 
 
 def matmul64(a: NDArray[np.uint64], b: NDArray[np.uint64], threads: int = 1) -> NDArray[np.uint64]:

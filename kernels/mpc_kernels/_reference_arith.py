@@ -15,7 +15,7 @@ U64 = NDArray[np.uint64]
 class ArithKernels(Protocol):
     """What an implementation provides. Arguments have been checked; see `mpc_kernels.arith` for the contracts."""
 
-    def replicated_dot_local(self, a: U64, b: U64, plus: U64, minus: U64, threads: int) -> U64:
+    def replicated_dot_local(self, a: U64, b: U64, plus: U64, minus: U64, out: U64, threads: int) -> None:
         """One party's masked additive part of elementwise replicated dot products mod 2^64."""
 
     def pair_up(self, own: U64, next: U64, threads: int) -> U64:
@@ -33,23 +33,22 @@ class ArithKernels(Protocol):
     def truncate_split(self, a: U64, mask: U64, low_mask: U32, bits: int, threads: int) -> NDArray[np.uint8]:
         """Masked arithmetic shift and sign of the first addend."""
 
-    def truncate_cross(
-        self, own: U64, other: U64, sign: U32, mask: U32, bits: int, threads: int
-    ) -> tuple[U64, U32]:
+    def truncate_cross(self, own: U64, other: U64, sign: U32, mask: U32, bits: int, threads: int) -> tuple[U64, U32]:
         """Arithmetic shift of the second addend, and its sign times a share of the first's."""
 
     def truncate_join(self, high0: U64, low0: U32, high1: U64, low1: U32, bits: int, threads: int) -> U64:
         """Share pairs from shifted parts and carries."""
 
 
-def replicated_dot_local(a: U64, b: U64, plus: U64, minus: U64, threads: int = 1) -> U64:
+def replicated_dot_local(a: U64, b: U64, plus: U64, minus: U64, out: U64, threads: int = 1) -> None:
     """Sum over j of a0·b0 + a0·b1 + a1·b0, for share pairs `a[j,i,2]` and `b[j,i,2]`, plus and minus the masks."""
     a0, a1 = a[..., 0], a[..., 1]
     b0, b1 = b[..., 0], b[..., 1]
-    out: U64 = (a0 * (b0 + b1) + a1 * b0).sum(axis=0, dtype=np.uint64)
+    out[:] = (a0 * (b0 + b1) + a1 * b0).sum(axis=0, dtype=np.uint64)
     if plus.size:
-        out = out + plus
-    return out - minus if minus.size else out
+        out += plus
+    if minus.size:
+        out -= minus
 
 
 def pair_up(own: U64, next: U64, threads: int = 1) -> U64:

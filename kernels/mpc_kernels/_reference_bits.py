@@ -31,10 +31,11 @@ def planes_to_rows(planes: Words, out: Words) -> None:
     out[...] = _pack(np.ascontiguousarray(bits.T), out.shape[1])
 
 
-def pair_planes_var(rows: Words, left: Index, right: Index, order: Index, difference: Words, second: Words) -> None:
-    """Planes of rows[left] ^ rows[right] and of rows[right]."""
-    rows_to_planes(rows[left] ^ rows[right], order, difference)
-    rows_to_planes(rows[right], order, second)
+def pick_planes_var(rows: Words, index: Index, order: Index, other: Words | None, flip: int, out: Words) -> None:
+    """Planes of rows[index], XORed with other planes and a constant."""
+    rows_to_planes(rows[index], order, out)
+    if other is not None:
+        out ^= other ^ np.uint64(flip)
 
 
 def and_local(x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
@@ -42,9 +43,13 @@ def and_local(x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Word
     out[...] = mask ^ (x0 & (y0 ^ y1)) ^ (x1 & y0)
 
 
-def majority_local(
-    a0: Words, a1: Words, b0: Words, b1: Words, c0: Words, c1: Words, mask: Words, out: Words
-) -> None:
+def dot_local(x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
+    """One party's masked part of an inner product of bits."""
+    parts = ((x0 & (y0 ^ y1)) ^ (x1 & y0)).reshape(-1, max(len(out), 1))
+    out[...] = mask ^ np.bitwise_xor.reduce(parts, axis=0)[: len(out)]
+
+
+def majority_local(a0: Words, a1: Words, b0: Words, b1: Words, c0: Words, c1: Words, mask: Words, out: Words) -> None:
     """One party's masked part of the carry maj(a, b, c)."""
     and_local(a0 ^ b0, a1 ^ b1, a0 ^ c0, a1 ^ c1, mask ^ a0, out)
 

@@ -30,7 +30,7 @@ def _typed(name: str, array: NDArray[np.generic], dtype: type[np.generic]) -> No
 
 
 def replicated_dot_local(
-    a: U64, b: U64, *, plus: U64 | None = None, minus: U64 | None = None, threads: int = 1
+    a: U64, b: U64, *, plus: U64 | None = None, minus: U64 | None = None, out: U64 | None = None, threads: int = 1
 ) -> U64:
     """Compute one party's additive part of elementwise dot products, masked.
 
@@ -40,6 +40,8 @@ def replicated_dot_local(
         Pairs of the factors; ``terms`` 1 for plain products.
     plus, minus : ndarray of uint64, shape [n], optional
         Added and subtracted: two pseudo-random streams make the part one of a fresh additive sharing.
+    out : ndarray of uint64, shape [n], optional
+        Where to put the result; new memory if not given.
     threads : int
         Upper limit.
 
@@ -67,13 +69,18 @@ def replicated_dot_local(
         _check.share_pairs(name, array)
     if a.shape != b.shape:
         raise ValueError(f"a and b must have one shape, not {a.shape} and {b.shape}")
-    masks = [_NO_MASK if mask is None else mask for mask in (plus, minus)]
-    for name, mask in zip(("plus", "minus"), masks, strict=True):
+    add, subtract = (_NO_MASK if mask is None else mask for mask in (plus, minus))
+    for name, mask in (("plus", add), ("minus", subtract)):
         _check.ring_array(name, mask, "[n]", 1)
         if mask is not _NO_MASK:
             _same_length(a.shape[1], **{name: mask})
+    if out is None:
+        out = np.empty(a.shape[1], np.uint64)
+    _check.ring_array("out", out, "[n]", 1)
+    _same_length(a.shape[1], out=out)
     _check.thread_count(threads)
-    return BACKEND.replicated_dot_local(a, b, *masks, int(threads))
+    BACKEND.replicated_dot_local(a, b, add, subtract, out, int(threads))
+    return out
 
 
 def pair_up(own: U64, next: U64, *, threads: int = 1) -> U64:
@@ -265,7 +272,8 @@ def truncate_join(high0: U64, low0: U32, high1: U64, low1: U32, *, bits: int, th
 
     Examples
     --------
-    >>> truncate_join(*(np.array([value], kind) for value, kind in ((7, "u8"), (0, "u4"), (0, "u8"), (1, "u4"))), bits=1)
+    >>> shares = ((7, "u8"), (0, "u4"), (0, "u8"), (1, "u4"))
+    >>> truncate_join(*(np.array([value], kind) for value, kind in shares), bits=1)
     array([[                  7, 9223372036854775808]], dtype=uint64)
     """
     for name, array in (("high0", high0), ("high1", high1)):

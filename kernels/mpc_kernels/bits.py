@@ -2,7 +2,8 @@
 
 Row i of a column of n rows is bit ``i % 64`` of word ``i // 64`` of a plane; a plane has ``(n + 63) // 64`` words, and
 its rows past the end are 0. A packed row has 64-bit words, least significant first. Outputs may be given as `out`, so
-that loops need no new memory; they must not overlap inputs, except that the mask of a gate may be its output. Every
+that loops need no new memory; they must not overlap inputs, except that the mask of a gate may be its output, and in
+`and_local` and `majority_local` any input. Every
 function runs without the interpreter lock, and its time depends on shapes only; functions named ``*_var`` address
 memory by their index arguments, which must be public.
 """
@@ -92,24 +93,29 @@ def planes_to_rows(planes: Words, rows: int, *, out: Words | None = None) -> Wor
     return result
 
 
-def pair_planes_var(
-    rows: Words, left: Index, right: Index, *, order: Index, difference: Words, second: Words
-) -> tuple[Words, Words]:
-    """Cut pairs of rows into planes: ``rows[left] ^ rows[right]`` and ``rows[right]``.
+def pick_planes_var(
+    rows: Words, index: Index, *, order: Index, other: Words | None = None, flip: int = 0, out: Words
+) -> Words:
+    """Cut rows picked by a public index into planes: of ``rows[index]``, or of that ^ `other` ^ `flip`.
 
     Parameters
     ----------
     rows : ndarray of uint64, shape [n, width]
-    left, right : ndarray of uint32, shape [m]
+    index : ndarray of uint32, shape [m]
         Public row numbers.
     order : ndarray of uint32, shape [bits]
         Which bit of the row each plane holds.
-    difference, second : ndarray of uint64, shape [bits, (m + 63) // 64]
+    other : ndarray of uint64, shape [bits, (m + 63) // 64], optional
+        Planes to add.
+    flip : int
+        Added to every word when `other` is given: all ones complements.
+    out : ndarray of uint64, shape [bits, (m + 63) // 64]
         Overwritten.
 
     Returns
     -------
-    difference, second
+    ndarray of uint64
+        `out`.
 
     Raises
     ------
@@ -117,8 +123,8 @@ def pair_planes_var(
         For another dtype, shape or layout, or an index out of range.
     """
     _check.ring_array("rows", rows, "[n,width]", 2)
-    BACKEND.pair_planes_var(rows, left, right, order, difference, second)
-    return difference, second
+    BACKEND.pick_planes_var(rows, index, order, other, flip, out)
+    return out
 
 
 def and_local(x0: Words, x1: Words, y0: Words, y1: Words, *, mask: Words, out: Words | None = None) -> Words:
@@ -140,6 +146,25 @@ def and_local(x0: Words, x1: Words, y0: Words, y1: Words, *, mask: Words, out: W
     """
     result = np.empty_like(mask) if out is None else out
     BACKEND.and_local(x0, x1, y0, y1, mask, result)
+    return result
+
+
+def dot_local(x0: Words, x1: Words, y0: Words, y1: Words, *, mask: Words, out: Words | None = None) -> Words:
+    """Compute one party's masked part of an inner product of bits over planes: one AND whatever the number of terms.
+
+    Parameters
+    ----------
+    x0, x1, y0, y1 : ndarray of uint64, shape [terms * words]
+    mask, out : ndarray of uint64, shape [words]
+        As in :func:`and_local`.
+
+    Returns
+    -------
+    ndarray of uint64, shape [words]
+        Parts of the XOR over the terms of x AND y.
+    """
+    result = np.empty_like(mask) if out is None else out
+    BACKEND.dot_local(x0, x1, y0, y1, mask, result)
     return result
 
 

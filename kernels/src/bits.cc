@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kLanes = 8;             // blocks of 64 rows transposed together, one a lane of a 512-bit register
 constexpr std::size_t kBlock = 64 * kLanes;   // rows
+constexpr std::size_t kTile = 64;             // words of every plane that are collected before they are written
 constexpr std::size_t kChunk = 512;           // words of a plane that stay in the first cache level
 
 }  // namespace
@@ -39,18 +40,31 @@ MPC_LOOP void transpose(std::uint64_t (&a)[64][kLanes]) {
   swap_blocks<1>(a, 0x5555555555555555ULL);
 }
 
-// Writes planes whose bit lies in word `word` of the packed row, for the blocks starting at word `at` of a plane.
-MPC_LOOP void put_planes(const std::uint64_t (&a)[64][kLanes], const std::uint32_t* order, std::size_t bits,
-                         std::size_t word, std::uint64_t* out, std::size_t words, std::size_t at, std::size_t lanes) {
+// Writes `count` words of every plane whose bit lies in word `word` of the packed row, from place `at` of the plane on;
+// with `other` the XOR with its planes and `flip`.
+template <bool Xor>
+MPC_LOOP void put_planes(const std::uint64_t (&tile)[64][kTile], const std::uint32_t* order, std::size_t bits,
+                         std::size_t word, std::uint64_t* out, std::size_t words, std::size_t at, std::size_t count,
+                         const std::uint64_t* other, std::uint64_t flip) {
   for (std::size_t j = 0; j < bits; ++j) {
     if (order[j] / 64 != word) continue;
-    const std::uint64_t* from = a[order[j] % 64];
+    const std::uint64_t* from = tile[order[j] % 64];
     std::uint64_t* to = out + j * words + at;
-    if (lanes == kLanes) {
-      for (std::size_t l = 0; l < kLanes; ++l) to[l] = from[l];
+    if (Xor) {
+      const std::uint64_t* with = other + j * words + at;
+#pragma GCC ivdep
+      for (std::size_t l = 0; l < count; ++l) to[l] = from[l] ^ with[l] ^ flip;
     } else {
-      for (std::size_t l = 0; l < lanes; ++l) to[l] = from[l];
+#pragma GCC ivdep
+      for (std::size_t l = 0; l < count; ++l) to[l] = from[l];
     }
+  }
+}
+
+// Keeps the transposed block number `block` of a tile.
+MPC_LOOP void keep(const std::uint64_t (&a)[64][kLanes], std::uint64_t (&tile)[64][kTile], std::size_t block) {
+  for (std::size_t i = 0; i < 64; ++i) {
+    for (std::size_t l = 0; l < kLanes; ++l) tile[i][block * kLanes + l] = a[i][l];
   }
 }
 
@@ -70,13 +84,17 @@ MPC_LOOP void load_lanes(const std::uint64_t* from, std::size_t count, std::size
 MPC_LOOP void rows_to_planes_loop(const std::uint64_t* rows, std::size_t n, std::size_t width,
                                   const std::uint32_t* order, std::size_t bits, std::uint64_t* out) {
   alignas(64) std::uint64_t a[64][kLanes];
+  alignas(64) std::uint64_t tile[64][kTile];
   const std::size_t words = (n + 63) / 64;
-  for (std::size_t base = 0; base < n; base += kBlock) {
-    const std::size_t lanes = std::min(kLanes, words - base / 64);
+  for (std::size_t first = 0; first < n; first += 64 * kTile) {
+    const std::size_t last = std::min(n, first + 64 * kTile), count = (last - first + 63) / 64;
     for (std::size_t word = 0; word < width; ++word) {
-      load_lanes(rows + base * width + word, std::min(kBlock, n - base), width, a);
-      transpose(a);
-      put_planes(a, order, bits, word, out, words, base / 64, lanes);
+      for (std::size_t base = first; base < last; base += kBlock) {
+        load_lanes(rows + base * width + word, std::min(kBlock, last - base), width, a);
+        transpose(a);
+        keep(a, tile, (base - first) / kBlock);
+      }
+      put_planes<false>(tile, order, bits, word, out, words, first / 64, count, nullptr, 0);
     }
   }
 }
@@ -110,28 +128,28 @@ __attribute__((noinline)) static void pick(const std::uint64_t* rows, std::size_
   for (std::size_t i = 0; i < count; ++i) out[i] = rows[std::size_t{index[i]} * width];
 }
 
-__attribute__((noinline)) static void pick_xor(const std::uint64_t* rows, std::size_t width,
-                                               const std::uint32_t* index, std::size_t count, std::uint64_t* out) {
-  for (std::size_t i = 0; i < count; ++i) out[i] ^= rows[std::size_t{index[i]} * width];
-}
-
-MPC_LOOP void pair_planes_var_loop(const std::uint64_t* rows, std::size_t width, const std::uint32_t* left,
-                                   const std::uint32_t* right, std::size_t m, const std::uint32_t* order,
-                                   std::size_t bits, std::uint64_t* difference, std::uint64_t* second) {
+MPC_LOOP void pick_planes_var_loop(const std::uint64_t* rows, std::size_t width, const std::uint32_t* index,
+                                   std::size_t m, const std::uint32_t* order, std::size_t bits,
+                                   const std::uint64_t* other, std::uint64_t flip, std::uint64_t* out) {
   alignas(64) std::uint64_t a[64][kLanes];
+  alignas(64) std::uint64_t tile[64][kTile];
   std::uint64_t picked[kBlock];
   const std::size_t words = (m + 63) / 64;
-  for (std::size_t base = 0; base < m; base += kBlock) {
-    const std::size_t at = base / 64, lanes = std::min(kLanes, words - at), count = std::min(kBlock, m - base);
+  for (std::size_t first = 0; first < m; first += 64 * kTile) {
+    const std::size_t last = std::min(m, first + 64 * kTile), count = (last - first + 63) / 64;
     for (std::size_t word = 0; word < width; ++word) {
-      pick(rows + word, width, right + base, count, picked);
-      load_lanes(picked, count, 1, a);
-      transpose(a);
-      put_planes(a, order, bits, word, second, words, at, lanes);
-      pick_xor(rows + word, width, left + base, count, picked);
-      load_lanes(picked, count, 1, a);
-      transpose(a);
-      put_planes(a, order, bits, word, difference, words, at, lanes);
+      for (std::size_t base = first; base < last; base += kBlock) {
+        const std::size_t size = std::min(kBlock, last - base);
+        pick(rows + word, width, index + base, size, picked);
+        load_lanes(picked, size, 1, a);
+        transpose(a);
+        keep(a, tile, (base - first) / kBlock);
+      }
+      if (other == nullptr) {
+        put_planes<false>(tile, order, bits, word, out, words, first / 64, count, nullptr, 0);
+      } else {
+        put_planes<true>(tile, order, bits, word, out, words, first / 64, count, other, flip);
+      }
     }
   }
 }
@@ -141,6 +159,22 @@ MPC_LOOP void and_local_loop(const std::uint64_t* x0, const std::uint64_t* x1, c
                              std::size_t size) {
 #pragma GCC ivdep
   for (std::size_t i = 0; i < size; ++i) out[i] = mask[i] ^ (x0[i] & (y0[i] ^ y1[i])) ^ (x1[i] & y0[i]);
+}
+
+MPC_LOOP void dot_local_loop(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0,
+                             const std::uint64_t* y1, std::size_t terms, std::size_t words, const std::uint64_t* mask,
+                             std::uint64_t* out) {
+  for (std::size_t from = 0; from < words; from += kChunk) {
+    const std::size_t to = std::min(words, from + kChunk);
+    for (std::size_t i = from; i < to; ++i) out[i] = mask[i];
+    for (std::size_t t = 0; t < terms; ++t) {
+      const std::size_t at = t * words;
+#pragma GCC ivdep
+      for (std::size_t i = from; i < to; ++i) {
+        out[i] ^= (x0[at + i] & (y0[at + i] ^ y1[at + i])) ^ (x1[at + i] & y0[at + i]);
+      }
+    }
+  }
 }
 
 MPC_LOOP void majority_local_loop(const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0,
@@ -187,16 +221,21 @@ MPC_DISPATCH(rows_to_planes,
 MPC_DISPATCH(planes_to_rows, (const std::uint64_t* planes, std::size_t n, std::size_t bits, std::uint64_t* out),
              (planes, n, bits, out))
 
-MPC_DISPATCH(pair_planes_var,
-             (const std::uint64_t* rows, std::size_t width, const std::uint32_t* left, const std::uint32_t* right,
-              std::size_t m, const std::uint32_t* order, std::size_t bits, std::uint64_t* difference,
-              std::uint64_t* second),
-             (rows, width, left, right, m, order, bits, difference, second))
+MPC_DISPATCH(pick_planes_var,
+             (const std::uint64_t* rows, std::size_t width, const std::uint32_t* index, std::size_t m,
+              const std::uint32_t* order, std::size_t bits, const std::uint64_t* other, std::uint64_t flip,
+              std::uint64_t* out),
+             (rows, width, index, m, order, bits, other, flip, out))
 
 MPC_DISPATCH(and_local,
              (const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
               const std::uint64_t* mask, std::uint64_t* out, std::size_t size),
              (x0, x1, y0, y1, mask, out, size))
+
+MPC_DISPATCH(dot_local,
+             (const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
+              std::size_t terms, std::size_t words, const std::uint64_t* mask, std::uint64_t* out),
+             (x0, x1, y0, y1, terms, words, mask, out))
 
 MPC_DISPATCH(majority_local,
              (const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0, const std::uint64_t* b1,

@@ -115,7 +115,8 @@ def run_demo(
     out = show.console()
     example = load_example(name)
     tables = example.tables()
-    with mpc.Session.local(tables, protocol=protocol, executor=executor) as session:
+    kernels: Literal["auto", "native"] = "native" if protocol == "aby3" else "auto"
+    with mpc.Session.local(tables, protocol=protocol, executor=executor, kernels=kernels) as session:
         out.rule(example.TITLE)
         out.print(_holdings(tables))
         frames = lazy(example, session)

@@ -67,7 +67,7 @@ class GroupBy:
     def __getattr__(self, name: str) -> SeriesGroupBy:
         if name.startswith("_") or name not in self._frame.columns:
             raise AttributeError(f"no column or method {name!r} of a group-by")
-        return self[name]  # type: ignore[no-any-return]
+        return self[name]
 
     @placed
     def size(self) -> Any:

@@ -85,6 +85,11 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peak_rss: int
 
 
+for _kind in (PartySetup, RunRequest, Pledge, Report):
+    # msgspec completes its types at first use, which must not happen in two threads at once (it crashes).
+    msgspec.msgpack.Decoder(_kind)
+
+
 def encode(message: msgspec.Struct) -> bytes:
     """Canonical bytes of a message."""
     return msgspec.msgpack.encode(message, order="deterministic")

@@ -188,19 +188,24 @@ class _Walk:
         traffic = (0, 0)
         tag = f"{self._request.run}/{stage.id}"
         mine: dict[str, Rows | None] = {}
-        key_owners = {stage.left: stage.left_owner, stage.right: stage.right_owner}
-        for side, owner in key_owners.items():
-            before = self._members.get(side, {})
-            positions: Rows | None = None
+        own = self._match(stage) if self.name == stage.left_owner == stage.right_owner else {}
+        sides = {stage.left: stage.left_owner, stage.right: stage.right_owner}
+        found: dict[str, Rows] = {}
+        for side, owner in sides.items():
             if self.name == owner:
-                positions, traffic = self._intersect(stage, left=side == stage.left)
+                if own:
+                    found[side] = own[side]
+                else:
+                    found[side], traffic = self._intersect(stage, left=side == stage.left)
                 for other in self._others(side) - {owner}:
-                    self._channel.send(other, tag, positions.tobytes())
-            elif before:
+                    self._channel.send(other, tag, found[side].tobytes())
+        # An owner of rows on both sides matches its keys before it waits for the other side's owner.
+        for side, owner in sides.items():
+            before = self._members.get(side, {})
+            if before and self.name != owner:
                 patience = self._setup.timeout + _PSI_SECONDS_A_ROW * self._most_rows(before)
-                positions = np.frombuffer(self._channel.recv(owner, tag, patience), np.int64)
-            if positions is not None:
-                mine |= {local: positions if old is None else old[positions] for local, old in before.items()}
+                found[side] = np.frombuffer(self._channel.recv(owner, tag, patience), np.int64)
+            mine |= {local: found[side] if old is None else old[found[side]] for local, old in before.items()}
         if mine:
             self._members[stage.id] = mine
         return traffic
@@ -212,29 +217,37 @@ class _Walk:
         """Owners of the rows of an aligned source."""
         return {self._owners[local] for local in self._locals[source]}
 
-    def _intersect(self, stage: Align, *, left: bool) -> tuple[Rows, tuple[int, int]]:
+    def _digests(self, stage: Align, *, left: bool) -> NDArray[np.bytes_]:
         side, local = (stage.left, stage.left_local) if left else (stage.right, stage.right_local)
-        names = stage.left_on if left else stage.right_on
-        digests = self._store.digests(local, names)
+        digests = self._store.digests(local, stage.left_on if left else stage.right_on)
         rows = self._members[side][local]
-        if rows is not None:
-            digests = digests[rows]
+        return digests if rows is None else digests[rows]
+
+    def _match(self, stage: Align) -> dict[str, Rows]:
+        """Both sides' keys are mine: matched here, without a protocol."""
+        keys = self._digests(stage, left=True), self._digests(stage, left=False)
+        _, left, right = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+        return {stage.left: left, stage.right: right}
+
+    def _intersect(self, stage: Align, *, left: bool) -> tuple[Rows, tuple[int, int]]:
+        digests = self._digests(stage, left=left)
         pair = (min(stage.left_owner, stage.right_owner), max(stage.left_owner, stage.right_owner))
         tag = f"{self._request.run}/{stage.id}/psi"
         peer = stage.right_owner if left else stage.left_owner
+
+        def exchange(payload: bytes) -> bytes:
+            return self._channel.exchange(peer, peer, tag, payload)
+
         if self._setup.protocol == "plaintext":
             from mpc_engine.runtime.psi import clear_align
-
-            def exchange(payload: bytes) -> bytes:
-                return self._channel.exchange(peer, peer, tag, payload)
 
             return clear_align(digests, exchange), (0, 0)
         from mpc_engine.runtime.psi import align
 
         # An owner that refuses its keys must stop its peer before the two enter the intersection.
-        self._channel.exchange(peer, peer, tag, b"ready")
+        exchange(b"ready")
         link = self._links.psi_link(pair, self.name, f"{self._request.run}-{stage.id}")
-        found, cost = align(link, digests)
+        found, cost = align(link, digests, exchange)
         return found, (cost.rounds, cost.bytes_sent)
 
     # --- shares ------------------------------------------------------------------------------------------------------

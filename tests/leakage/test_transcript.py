@@ -1,7 +1,7 @@
 """What crosses the links depends on public shapes only: same plan, same shapes, different secrets, same transcript.
 
 The tables lie in files that are rewritten between runs, so all runs use one compiled program. Ranges, dictionaries and
-the matching keys are public facts of the plan and stay the same; everything else is drawn, constant, sorted, or missing.
+the matching keys are public facts of the plan and stay the same; all else is drawn, constant, sorted, or missing.
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ Frame = mpc.DataFrame
 def _values(secret: str, lo: int, hi: int, seed: int) -> np.ndarray[Any, Any]:
     rng = np.random.default_rng([seed, *secret.encode()])
     drawn = rng.integers(lo, hi + 1, ROWS)
-    return {"all equal": np.full(ROWS, lo + 1), "sorted": np.sort(drawn), "largest": np.full(ROWS, hi)}.get(secret, drawn)
+    return {"all equal": np.full(ROWS, lo + 1), "sorted": np.sort(drawn), "largest": np.full(ROWS, hi)}.get(
+        secret, drawn
+    )
 
 
 def write(folder: Path, secret: str) -> None:
@@ -73,11 +75,16 @@ def opened(folder: Path, **options: Any) -> mpc.Session:
 
 
 @pytest.fixture(scope="module")
-def parties(folder: Path) -> Iterator[Parties]:
-    with opened(folder, pushdown=False) as session:
-        made = Parties(session)
+def session(folder: Path) -> Iterator[mpc.Session]:
+    with opened(folder, pushdown=False) as made:
         yield made
-        made.close()
+
+
+@pytest.fixture
+def parties(session: mpc.Session) -> Iterator[Parties]:
+    made = Parties(session)
+    yield made
+    made.close()
 
 
 def joint(session: mpc.Session) -> Frame:
@@ -112,11 +119,13 @@ def spu_traffic(reports: dict[str, Report]) -> tuple[tuple[str, int], ...]:
 
     Ranks that are threads of one process share SPU's counters: what is exact is their sum.
     """
-    steps = zip(*(report.steps for report in reports.values() if report.wires), strict=True)
-    return tuple((step[0].what, sum(s.bytes_sent for s in step)) for step in steps if step[0].engine in ("spu", "native"))
+    steps = [[s for s in report.steps if s.engine in ("spu", "native")] for report in reports.values() if report.wires]
+    return tuple((same[0].what, sum(step.bytes_sent for step in same)) for same in zip(*steps, strict=True))
 
 
-def observe(parties: Parties, folder: Path, frame: Lazy, secret: str) -> tuple[dict[str, Any], tuple[tuple[str, int], ...]]:
+def observe(
+    parties: Parties, folder: Path, frame: Lazy, secret: str
+) -> tuple[dict[str, Any], tuple[tuple[str, int], ...]]:
     write(folder, secret)
     reports = parties.reports(parties.request(frame))
     return {name: parties.transcript(name) for name in parties.names}, spu_traffic(reports)
@@ -124,6 +133,7 @@ def observe(parties: Parties, folder: Path, frame: Lazy, secret: str) -> tuple[d
 
 def differences(parties: Parties, folder: Path, frame: Lazy) -> dict[str, list[str]]:
     """By secret: the parties whose transcript differs from that of the first secret, and "spu" if its traffic does."""
+    parties.reports(parties.request(frame))  # the first run of all links the parties
     expected, engine = observe(parties, folder, frame, SECRETS[0])
     found = {}
     for secret in SECRETS[1:]:
@@ -147,12 +157,13 @@ def test_models_tell_nothing_by_their_messages(parties: Parties, folder: Path, n
 
 
 def test_with_push_down_only_declared_counts_differ(folder: Path) -> None:
-    """An owner's own filter changes how many rows it enters with, which the plan declares; equal counts, equal messages."""
+    """An owner's own filter decides how many rows it enters with, as the plan declares: equal counts, equal messages."""
     with opened(folder) as session:
         parties = Parties(session)
         both = session.table("a.t").merge(session.table("b.t")[lambda_free(session)], on="id")
         frame = both.groupby("s_x").agg(total=("i_y", "sum"))
         assert any("keeps of b.t" in item.what for item in frame.explain().disclosures)
+        parties.reports(parties.request(frame))
         seen = {secret: observe(parties, folder, frame, secret) for secret in ("drawn", "drawn again", "largest")}
         assert len({str(transcripts) for transcripts, _ in seen.values()}) == 1
         parties.close()

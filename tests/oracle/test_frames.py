@@ -7,17 +7,14 @@ One program computes a whole batch of plans: compiling it is what takes the time
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
 import mpc_engine as mpc
 from tests.conftest import SessionFor
-from tests.strategies import TABLES, Plan, compare, nullable_integers, plans
+from tests.strategies import TABLES, Plan, compare, plans
 
 BATCH = 20
 EXAMPLES = 10  # times BATCH plans for each executor
@@ -52,9 +49,7 @@ def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool
 @given(batch=batches())
 @settings(max_examples=EXAMPLES // 2, phases=[Phase.generate])
 @pytest.mark.parametrize(("pushdown", "kernels"), [(True, "native"), (False, "spu")])
-def test_plans_on_shares_equal_pandas(
-    session_for: SessionFor, pushdown: bool, kernels: str, batch: list[Plan]
-) -> None:
+def test_plans_on_shares_equal_pandas(session_for: SessionFor, pushdown: bool, kernels: str, batch: list[Plan]) -> None:
     check(session_for("aby3", "threads", pushdown=pushdown, kernels=kernels), batch)
 
 
@@ -65,3 +60,14 @@ def test_plans_on_shares_equal_pandas(
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_among_processes_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
     check(session_for("aby3", "ray", pushdown=pushdown), batch)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@given(batch=batches())
+@settings(max_examples=50, phases=[Phase.generate], derandomize=False)
+@pytest.mark.parametrize(
+    ("protocol", "pushdown"), [("plaintext", True), ("plaintext", False), ("aby3", True), ("aby3", False)]
+)
+def test_fresh_plans_equal_pandas(session_for: SessionFor, protocol: str, pushdown: bool, batch: list[Plan]) -> None:
+    check(session_for(protocol, "threads", pushdown=pushdown), batch)

@@ -24,8 +24,8 @@ from mpc_compiler.rules.push_projections import push_projections
 from mpc_compiler.rules.raise_above_joins import raise_above_joins
 from mpc_compiler.rules.verify import RuleError, verify
 from tests.conftest import SessionFor
-from tests.strategies import compare, plans
 from tests.strategies import Plan as Pipeline
+from tests.strategies import compare, plans
 
 Rule = Callable[[Plan], Plan]
 PAIRS = Path(__file__).with_name("pairs")
@@ -65,11 +65,17 @@ CASES: dict[str, tuple[Rule, Plan]] = {
     "push_projections": (push_projections, plan_of(project(joined, y="age * 2 + balance"))),
     "push_projections_under_a_filter": (push_projections, plan_of(filtered(joined, "age * 2 > balance + 1"))),
     "push_projections_three_owners": (push_projections, plan_of(project(THREE, y="score * 2 + age * 3 + balance"))),
-    "prune_columns": (prune_columns, plan_of(project(joined, y="age + balance"), grouped(loans, "bad", n=("sum", "age")))),
+    "prune_columns": (
+        prune_columns,
+        plan_of(project(joined, y="age + balance"), grouped(loans, "bad", n=("sum", "age"))),
+    ),
     "place_local": (place_local, plan_of(join(filtered(loans, "age > 3"), accounts, "id", "key"))),
     "place_local_whole": (place_local, plan_of(grouped(loans, "bad", n=("sum", "age")))),
     "place_scans": (place_scans, plan_of(filtered(loans, "age > 3"))),
-    "place_scans_below_a_merge": (place_scans, plan_of(filtered(join(filtered(loans, "age > 3"), accounts, "id", "key"), "age > 5"))),
+    "place_scans_below_a_merge": (
+        place_scans,
+        plan_of(filtered(join(filtered(loans, "age > 3"), accounts, "id", "key"), "age > 5")),
+    ),
 }
 
 
@@ -172,4 +178,3 @@ def test_tables_of_one_owner_are_joined_by_that_owner() -> None:
     for pushdown in (True, False):
         text = show_plan(rewrite(plan_of(both), pushdown=pushdown)[-1][1])
         assert text.index("local to a") < text.index("join on id = key")
-

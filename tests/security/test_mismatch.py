@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,9 +15,7 @@ import mpc_engine as mpc
 from mpc_engine.errors import MpcError, PeerError, ProtocolMismatchError
 from mpc_engine.runtime import worker as worker_module
 from mpc_engine.runtime.compute import Programs
-from mpc_engine.runtime.device import ClearDevice
-from mpc_engine.runtime.messages import Pledge, Report, RunRequest, encode
-from mpc_engine.runtime.worker import Worker
+from mpc_engine.runtime.messages import Pledge, RunRequest, encode
 from tests.workers import Parties
 
 APPLICATIONS = pd.DataFrame({"id": [1, 2, 3], "age": [30, 40, 50]})
@@ -120,9 +117,7 @@ def test_other_versions(session: mpc.Session, parties: Parties, monkeypatch: pyt
     refused(parties, parties.request(total(session)), "differ in versions")
 
 
-def test_another_runtime_configuration(
-    session: mpc.Session, parties: Parties, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_runtime_configuration(session: mpc.Session, parties: Parties, monkeypatch: pytest.MonkeyPatch) -> None:
     device = parties.workers["bank_b"]._device
     assert device is not None
 
@@ -161,7 +156,9 @@ def test_a_malformed_pledge(session: mpc.Session, pledge: bytes | None) -> None:
         rogue.send(name, "run/pledge", pledge)
     found = parties.run(parties.request(total(session)))
     assert {type(error) for error in found.values()} <= {ProtocolMismatchError, PeerError}
-    assert any("malformed Pledge" in error.message for error in found.values() if isinstance(error, ProtocolMismatchError))
+    assert any(
+        "malformed Pledge" in error.message for error in found.values() if isinstance(error, ProtocolMismatchError)
+    )
     assert parties.tags() <= BEFORE_SHARES
     parties.close()
 

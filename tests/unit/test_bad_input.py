@@ -172,13 +172,9 @@ def test_types_and_arguments(loans: mpc.DataFrame, act: Callable[[Any], Any], co
         (lambda t: t.amount.astype("category"), "MPC-0301", "cannot cast to 'category'"),
         (lambda t: len(t[t.amount > 0]), "MPC-0312", "the number of rows is not public"),
         (lambda t: t.__setitem__("x", 1), "MPC-0313", "a frame is immutable"),
-        (lambda t: t.groupby("bad").purpose_min(), "", ""),
     ],
 )
 def test_what_is_not_supported(loans: mpc.DataFrame, act: Callable[[Any], Any], code: str, message: str) -> None:
-    if not code:
-        pytest.raises(AttributeError, act, loans)
-        return
     error = refused(UnsupportedError, code, message, lambda: act(loans))
     assert error.hint
 
@@ -201,7 +197,10 @@ def test_frames_that_do_not_belong_together(clear: mpc.Session, loans: mpc.DataF
             mpc.collect(loans, other.table("bank.loans"))
         foreign = other.table("bureau.scores")
         refused(
-            ConfigError, "MPC-0807", "frames of different sessions", lambda: loans.merge(foreign, left_on="id", right_on="key")
+            ConfigError,
+            "MPC-0807",
+            "frames of different sessions",
+            lambda: loans.merge(foreign, left_on="id", right_on="key"),
         )
 
 
@@ -324,7 +323,7 @@ def test_a_file_that_vanishes(tmp_path: Path) -> None:
     with opened(path) as made:
         total = made.table("bank.t").a.sum()
         path.unlink()
-        with pytest.raises(SourceError, match="bank.t cannot be read"):
+        with pytest.raises(SourceError, match=r"bank\.t cannot be read"):
             total.collect()
         path.write_text("a\n1\n2\n")
         assert total.collect() == 3
@@ -343,9 +342,11 @@ def test_columns_that_cannot_be_used() -> None:
 def test_values_outside_their_declared_range(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("id,a\n1,5\n2,9\n")
-    with pytest.raises(RangeError, match=re.escape("column 'a' of bank.t has values outside its declared range [0, 8]")):
+    with pytest.raises(
+        RangeError, match=re.escape("column 'a' of bank.t has values outside its declared range [0, 8]")
+    ):
         opened(mpc.Source(path, ranges={"a": (0, 8)}))
-    with pytest.raises(SchemaError, match="bank.t has no column 'b' to declare a range for"):
+    with pytest.raises(SchemaError, match=r"bank\.t has no column 'b' to declare a range for"):
         opened(mpc.Source(path, ranges={"b": (0, 8)}))
     parties = {"bank": {"t": mpc.Source(path, ranges={"a": (0, 10)})}, "bureau": {"scores": SCORES}}
     with mpc.Session.local(parties, protocol="plaintext", executor="threads") as made:
@@ -353,7 +354,9 @@ def test_values_outside_their_declared_range(tmp_path: Path) -> None:
         total = (both.a + both.score).sum()
         assert total.collect() == 5 + 640 + 9 + 10
         path.write_text("id,a\n1,5\n2,99\n")
-        with pytest.raises(RangeError, match=re.escape("column 'a' of bank has values outside its range [0, 10]")) as caught:
+        with pytest.raises(
+            RangeError, match=re.escape("column 'a' of bank has values outside its range [0, 10]")
+        ) as caught:
             total.collect()
         assert caught.value.code == "MPC-0204"
         path.write_text("id,a\n1,5\n2,\n")
@@ -364,7 +367,7 @@ def test_values_outside_their_declared_range(tmp_path: Path) -> None:
 
 
 def test_infinity_is_refused() -> None:
-    with pytest.raises(RangeError, match="column 'a' of bank.t holds infinity"):
+    with pytest.raises(RangeError, match=r"column 'a' of bank\.t holds infinity"):
         opened(pd.DataFrame({"a": [1.0, np.inf]}))
 
 
@@ -450,9 +453,24 @@ def test_fits_that_cannot_converge_warn_and_give_no_nan(protocol: str) -> None:
         ({"protocol": "aby"}, "MPC-0804", "unknown protocol 'aby'", "did you mean 'aby3'?"),
         ({"executor": "thread"}, "MPC-0804", "unknown executor 'thread'", "did you mean 'threads'?"),
         ({"kernels": "cuda"}, "MPC-0804", "unknown kernels 'cuda'", "one of auto, native, spu"),
-        ({"protocol": "aby3", "computing": ["bank", "bureau"]}, "MPC-0801", "aby3 needs exactly 3 computing parties", ""),
-        ({"protocol": "cheetah", "computing": ["bank"] * 2}, "MPC-0801", "cheetah needs exactly 2 computing parties", ""),
-        ({"protocol": "cheetah", "kernels": "native"}, "MPC-0802", "native kernels work on aby3 shares, not cheetah", ""),
+        (
+            {"protocol": "aby3", "computing": ["bank", "bureau"]},
+            "MPC-0801",
+            "aby3 needs exactly 3 computing parties",
+            "",
+        ),
+        (
+            {"protocol": "cheetah", "computing": ["bank"] * 2},
+            "MPC-0801",
+            "cheetah needs exactly 2 computing parties",
+            "",
+        ),
+        (
+            {"protocol": "cheetah", "kernels": "native"},
+            "MPC-0802",
+            "native kernels work on aby3 shares, not cheetah",
+            "",
+        ),
         ({"timeout": 0}, "MPC-0806", "timeout must lie between 1 and 3600 seconds", ""),
         ({"policy": {}}, "MPC-0316", "policies are not supported yet", ""),
     ],

@@ -21,7 +21,9 @@ def test_import_loads_nothing_heavy() -> None:
 
 
 def test_building_a_configuration_loads_nothing_heavy() -> None:
-    code = "import sys, mpc_engine; mpc_engine.Session; mpc_engine.errors; print(*{n.split('.')[0] for n in sys.modules})"
+    code = (
+        "import sys, mpc_engine; mpc_engine.Session; mpc_engine.errors; print(*{n.split('.')[0] for n in sys.modules})"
+    )
     assert not set(python(code).split()) & {"jax", "spu", "ray", "pandas"}
 
 

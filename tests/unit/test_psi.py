@@ -9,6 +9,7 @@ import textwrap
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,24 @@ def digests(*keys: object) -> np.ndarray:
 def both(left: np.ndarray, right: np.ndarray) -> list[tuple[np.ndarray, Any]]:
     """Intersect in two threads."""
     run_id = f"psi-{next(RUN_IDS)}"
-    return in_threads(lambda rank: align(memory_link(("bank_a", "bank_b"), rank, run_id), (left, right)[rank]))
+    tables, meeting = (left, right), Meeting()
+    return in_threads(
+        lambda rank: align(memory_link(("bank_a", "bank_b"), rank, run_id), tables[rank], meeting.of(rank))
+    )
+
+
+class Meeting:
+    """Two threads that swap messages."""
+
+    def __init__(self) -> None:
+        self._boxes: list[SimpleQueue[bytes]] = [SimpleQueue(), SimpleQueue()]
+
+    def of(self, rank: int) -> Callable[[bytes], bytes]:
+        def exchange(payload: bytes) -> bytes:
+            self._boxes[1 - rank].put(payload)
+            return self._boxes[rank].get(timeout=60)
+
+        return exchange
 
 
 def in_threads(body: Callable[[int], Any]) -> list[Any]:
@@ -107,11 +125,12 @@ def test_equals_the_clear_one(data: st.DataObject) -> None:
 
 def test_a_link_serves_several_times() -> None:
     run_id = f"psi-{next(RUN_IDS)}"
-    tables = [digests(*range(10)), digests(*range(5, 15))]
+    tables, meeting = [digests(*range(10)), digests(*range(5, 15))], Meeting()
 
     def party(rank: int) -> list[int]:
         link = memory_link(("a", "b"), rank, run_id)
-        return [len(align(link, tables[rank])[0]), len(align(link, tables[rank][:7])[0])]
+        swap = meeting.of(rank)
+        return [len(align(link, tables[rank], swap)[0]), len(align(link, tables[rank][:7], swap)[0])]
 
     assert in_threads(party) == [[5, 2], [5, 2]]
 
@@ -163,7 +182,7 @@ def test_digests_must_be_digests(bad: np.ndarray) -> None:
         clear_align(bad, lambda _: b"")
     link = in_threads(lambda rank: memory_link(("a", "b"), rank, f"bad-{id(bad)}"))[0]
     with pytest.raises(ValueError, match="key digests must be"):
-        align(link, bad)
+        align(link, bad, lambda _: b"")
 
 
 def test_clear_align_refuses_other_bytes() -> None:
@@ -186,7 +205,7 @@ TCP_OWNER = """
     link = tcp_link([f"127.0.0.1:{port}" for port in ports], rank, "psi")
     keys = range(0, 3000) if rank == 0 else range(4999, 999, -1)
     digests = np.array([hashlib.sha256(str(key).encode()).hexdigest()[:32] for key in keys], "S32")
-    rows, cost = align(link, digests)
+    rows, cost = align(link, digests, lambda said: said)
     common = hashlib.sha256(digests[rows].tobytes()).hexdigest()
     print(len(rows), common, cost.bytes_sent, flush=True)
     link.close()

@@ -164,6 +164,13 @@ class Gatherer:
 
     def _join(self, rel: Join) -> _Source:
         left, right = self._source(rel.left), self._source(rel.right)
+        if {query.id for query in left.members} & {query.id for query in right.members}:
+            raise UnsupportedError(
+                "cannot merge a table with what was already merged from it",
+                code="MPC-0307",
+                hint="take all columns from the first merge; merge tables of one owner with each other first",
+                node=rel,
+            )
         left_query, left_exprs = self._keys(left, rel.left_on, rel)
         right_query, right_exprs = self._keys(right, rel.right_on, rel)
         key = (left.id, right.id, left_exprs, right_exprs)

@@ -4,10 +4,11 @@
 // 0. A packed row has `width` 64-bit words, least significant first; its bit k is bit k % 64 of word k / 64.
 //
 // Contract of every function here
-// - Arrays are dense. Inputs and outputs do not overlap, except that `out` may be `mask`.
+// - Arrays are dense. Inputs and outputs do not overlap, except that `out` may be `mask`, and in and_local and
+//   majority_local any of the inputs.
 // - Sizes may be 0. The result does not depend on `isa`, which must be supported by this CPU (isa.h).
 // - The time depends on the shapes only, never on bits or words: no branch and no address depends on them. Functions
-//   named *_var also branch on, or address by, their `left`, `right` and `index` arguments, which must be public.
+//   named *_var also address by their `index` argument, which must be public.
 // - Nothing is allocated.
 #pragma once
 #include <cstddef>
@@ -24,16 +25,21 @@ void rows_to_planes(const std::uint64_t* rows, std::size_t n, std::size_t width,
 // The inverse for order 0, 1, ..., bits - 1: rows[n][(bits + 63) / 64], bits past the end 0.
 void planes_to_rows(const std::uint64_t* planes, std::size_t n, std::size_t bits, std::uint64_t* out, Isa isa);
 
-// Planes of pairs of rows: difference[j] = bit order[j] of rows[left[i]] ^ rows[right[i]], second[j] = the same bit of
-// rows[right[i]]; i < m. Rows past the end are 0 in both. left, right < the number of rows.
-void pair_planes_var(const std::uint64_t* rows, std::size_t width, const std::uint32_t* left,
-                     const std::uint32_t* right, std::size_t m, const std::uint32_t* order, std::size_t bits,
-                     std::uint64_t* difference, std::uint64_t* second, Isa isa);
+// Planes of rows picked by index: out[j] = bit order[j] of rows[index[i]], i < m; index < the number of rows. With
+// `other`, planes of the same shape, out[j] = that ^ other[j] ^ flip; `other` may be null.
+void pick_planes_var(const std::uint64_t* rows, std::size_t width, const std::uint32_t* index, std::size_t m,
+                     const std::uint32_t* order, std::size_t bits, const std::uint64_t* other, std::uint64_t flip,
+                     std::uint64_t* out, Isa isa);
 
 // One party's part of the AND of replicated x = (x0, x1) and y = (y0, y1), masked:
 //   out = mask ^ x0·y0 ^ x0·y1 ^ x1·y0          (Araki et al., CCS 2016, section 3.2 over GF(2))
 void and_local(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
                const std::uint64_t* mask, std::uint64_t* out, std::size_t size, Isa isa);
+
+// One party's part of an inner product of bits, the XOR over t < terms of x[t]·y[t], planes of `words` words: one AND.
+//   out[words] = mask ^ x[0]·y[0] ^ ... ^ x[terms-1]·y[terms-1]
+void dot_local(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
+               std::size_t terms, std::size_t words, const std::uint64_t* mask, std::uint64_t* out, Isa isa);
 
 // One party's part of the carry of a full adder, maj(a, b, c) = a ^ (a ^ b)·(a ^ c): one AND. With b complemented by
 // the caller and c the running result this is also the step of a ripple comparator.

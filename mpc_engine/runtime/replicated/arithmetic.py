@@ -48,6 +48,9 @@ __all__ = [
 Part = NDArray[np.uint64]
 """One party's part of an additive sharing, without the last dimension of 2."""
 
+_BLOCK = 1 << 15
+"""Rows masked at a time, so that the masks stay in the cache."""
+
 
 def _ring(values: ArrayLike) -> NDArray[np.uint64]:
     """Integers (of any sign) as ring elements."""
@@ -92,12 +95,14 @@ def scale(x: Pairs, factor: ArrayLike) -> Pairs:
     x : ndarray of uint64, shape [..., 2]
     factor : integers, broadcast against ``x`` without its last dimension
     """
-    return x * _ring(factor)[..., None]
+    out: Pairs = x * _ring(factor)[..., None]
+    return out
 
 
 def sum_rows(x: Pairs, *, axis: int = 0) -> Pairs:
     """Return shares of the sum over one axis of the values; local."""
-    return x.sum(axis=axis if axis >= 0 else axis - 1, dtype=np.uint64)
+    out: Pairs = x.sum(axis=axis if axis >= 0 else axis - 1, dtype=np.uint64)
+    return out
 
 
 def add_public(party: Replicated, x: Pairs, value: ArrayLike) -> Pairs:
@@ -228,9 +233,7 @@ def dot(party: Replicated, x: Pairs, y: Pairs) -> Pairs:
     -------
     ndarray of uint64, shape [..., 2]
     """
-    size = rows_of(x, y)
-    plus, minus = (party.stream(component, size) for component in (party.rank, (party.rank + 1) % 3))
-    part = local_dot(party, x, y, plus, minus)
+    part = masked_dot(party, x, y, plus=party.rank, minus=(party.rank + 1) % 3)
     return reshare_masked(party, part).reshape(*x.shape[1:-1], 2)
 
 
@@ -264,11 +267,19 @@ def square(party: Replicated, x: Pairs) -> Pairs:
     return multiply(party, x, x)
 
 
-def local_dot(party: Replicated, x: Pairs, y: Pairs, plus: Part | None, minus: Part | None) -> Part:
-    """Return this party's additive part of ``sum_j x[j] * y[j]``, plus and minus masks; local."""
+def masked_dot(party: Replicated, x: Pairs, y: Pairs, *, plus: int | None, minus: int | None) -> Part:
+    """Return this party's part of ``sum_j x[j] * y[j]``, plus and minus the streams of two components; local."""
     shape = (x.shape[0], rows_of(x, y), 2)
     left, right = (flat(factor).reshape(shape) for factor in (x, y))
-    return mpc_kernels.replicated_dot_local(left, right, plus=plus, minus=minus, threads=party.threads)
+    out = np.empty(shape[1], np.uint64)
+    step = _BLOCK if shape[0] == 1 else max(1, shape[1])  # blocks of several terms would not be contiguous
+    for at in range(0, shape[1], step):
+        rows = slice(at, min(at + step, shape[1]))
+        masks = (None if component is None else party.stream(component, rows.stop - at) for component in (plus, minus))
+        mpc_kernels.replicated_dot_local(
+            left[:, rows], right[:, rows], plus=next(masks), minus=next(masks), out=out[rows], threads=party.threads
+        )
+    return out
 
 
 def rows_of(x: Pairs, y: Pairs) -> int:

@@ -75,7 +75,7 @@ class _ExchangeLinks:
     """Links out of an exchange function: good for rounds in which every party sends to one and hears from one."""
 
     def __init__(self, exchange: Exchange) -> None:
-        self._links: Links = _ExchangeLinks(links) if callable(links) else links
+        self._exchange = exchange
         self._waiting: tuple[int, bytes | memoryview] | None = None
 
     def send(self, to: int, payload: bytes | memoryview) -> None:
@@ -135,7 +135,7 @@ class Replicated:
             raise ValueError(f"rank {rank} of three parties")
         self.rank = rank
         self.threads = threads
-        self._exchange = exchange
+        self._links: Links = _ExchangeLinks(links) if callable(links) else links
         self._previous, self._next = (rank - 1) % 3, (rank + 1) % 3
         self._streams: dict[int, _Stream] = {}
 
@@ -150,7 +150,7 @@ class Replicated:
 
     def send(self, to: int, payload: Payload) -> None:
         """Send one message, bytes or a contiguous array, to a party."""
-        content = memoryview(payload)
+        content = payload.data if isinstance(payload, np.ndarray) else memoryview(payload)
         self._links.send(to, content.cast("B") if content.nbytes else b"")
 
     def recv(self, frm: int, size: int) -> bytes:
@@ -260,7 +260,7 @@ class _Stream:
 
     def take(self, size: int) -> NDArray[np.uint8]:
         out = np.empty(-(-size // 8), np.uint64).view(np.uint8)[:size]  # aligned for any element type
-        view = memoryview(out)
+        view = out.data
         for at in range(0, size, len(_ZEROS)):
             piece = view[at : at + len(_ZEROS)]
             self._cipher.update_into(_ZEROS[: len(piece)], piece)
