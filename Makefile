@@ -47,8 +47,9 @@ check: setup ## ruff, mypy and the import contracts (doctests are part of make t
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup ## the kernels against numpy
+bench: setup ## the kernels against numpy, and a joint query of 100,000 rows a side
 	$(BIN)/python bench/kernels.py $(BENCH_ARGS)
+	$(BIN)/mpc-engine bench query --rows 100000
 
 docs: setup ## the documentation, into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

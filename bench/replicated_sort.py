@@ -135,7 +135,7 @@ def _bench(args: argparse.Namespace) -> dict[str, Any]:
         "seconds": round(seconds[len(seconds) // 2], 4),
         "best": round(seconds[0], 4),
         "cpu": round(max(run["cpu"] for run in last), 3),
-        "rounds": last[0]["rounds"],
+        "rounds": max(run["rounds"] for run in last),
         "bytes_per_row": round(sum(run["bytes"] for run in last) / rows, 1),
         "peak_mib": round(max(o["peak_mib"] for o in outputs)),
         "exact": all(o["exact"] for o in outputs) if args.what == "sort" else None,

@@ -78,6 +78,12 @@ class Scalar(Lazy):
     def __float__(self) -> NoReturn:
         _no_branch()
 
+    @placed
+    def _compare(self, other: object) -> bool:
+        _no_branch()
+
+    __lt__ = __le__ = __gt__ = __ge__ = _compare
+
 
 def _no_branch() -> NoReturn:
     raise UnsupportedError(

@@ -119,11 +119,10 @@ class LogisticResult:
         lines = ["Logit Regression Results".center(len(head)), rule]
         lines += [f"{left:<{half}}{right:>{len(head) - half}}" for left, right in facts]
         lines += [rule, head, "-" * len(head)]
-        rows = zip(self.names, self.params, self.bse_, self.zvalues_, self.pvalues_, self.conf_int_, strict=True)
-        lines += [
-            f"{name:<{width}}{b:>10.4f}{se:>11.3f}{z:>10.3f}{p:>10.3f}{low:>11.3f}{high:>11.3f}"
-            for name, b, se, z, p, (low, high) in rows
-        ]
+        for name, row in self.to_frame().iterrows():
+            digits = (4, 3, 3, 3, 3, 3)
+            b, se, z, p, low, high = (round(float(v), k) + 0.0 for v, k in zip(row, digits, strict=True))  # no -0.000
+            lines.append(f"{name:<{width}}{b:>10.4f}{se:>11.3f}{z:>10.3f}{p:>10.3f}{low:>11.3f}{high:>11.3f}")
         return "\n".join([*lines, rule])
 
     def __str__(self) -> str:

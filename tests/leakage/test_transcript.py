@@ -157,7 +157,7 @@ def test_models_tell_nothing_by_their_messages(parties: Parties, folder: Path, n
 
 
 def test_with_push_down_only_declared_counts_differ(folder: Path) -> None:
-    """An owner's own filter decides how many rows it enters with, as the plan declares: equal counts, equal messages."""
+    """An owner's own filter decides with how many rows it enters, as the plan says: equal counts, equal messages."""
     with opened(folder) as session:
         parties = Parties(session)
         both = session.table("a.t").merge(session.table("b.t")[lambda_free(session)], on="id")

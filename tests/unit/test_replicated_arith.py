@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from mpc_engine.errors import PeerError, ProtocolMismatchError
-from mpc_engine.runtime.channel import MemoryHub
+from mpc_engine.runtime.channel import Channel, MemoryHub
 from mpc_engine.runtime.replicated import arithmetic, cost, histogram, scan, truncate
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
+from mpc_engine.runtime.tcp import Listener, TcpChannel, new_token
 from tests.parties import NAMES, join, run, split
 
 CASES = 100_000
@@ -235,16 +236,28 @@ OPERATIONS = {
 }
 
 
+def channels(transport: str) -> Callable[[int], Channel]:
+    """Return what makes the channel of a rank, in its own thread."""
+    if transport == "memory":
+        hub = MemoryHub(NAMES, timeout=5)
+        return lambda rank: hub.channel(NAMES[rank])
+    listeners = [Listener() for _ in NAMES]
+    addresses = {name: listener.address for name, listener in zip(NAMES, listeners, strict=True)}
+    token = new_token()
+    return lambda rank: TcpChannel(NAMES[rank], listeners[rank], addresses=addresses, token=token, timeout=5)
+
+
 @pytest.mark.parametrize("name", list(OPERATIONS))
 @pytest.mark.parametrize("victim", [0, 1, 2])
-def test_a_dead_peer_is_a_typed_error(name: str, victim: int) -> None:
-    """One party leaves for good after the set-up: the others end in a PeerError in seconds, or need nothing of it."""
-    hub = MemoryHub(NAMES, timeout=5)
+@pytest.mark.parametrize("transport", ["memory", "tcp"])
+def test_a_dead_peer_is_a_typed_error(name: str, victim: int, transport: str) -> None:
+    """One party leaves for good after the set-up: the others end in a PeerError in seconds."""
+    make = channels(transport)
     errors: dict[int, BaseException] = {}
 
     def party(rank: int) -> None:
         try:
-            with hub.channel(NAMES[rank]) as channel:
+            with make(rank) as channel:
                 p = Replicated(rank, ChannelLinks(channel, NAMES))
                 p.setup()
                 if rank == victim:

@@ -78,7 +78,8 @@ def leading_bit_cost(size: int, *, low: int, high: int) -> PartyCost:
 def _weighted(flags: Pairs, weights: Sequence[int]) -> Pairs:
     """Sum of public weights by the one-hot flags; local."""
     ring = np.array(weights, np.int64).view(np.uint64)
-    return np.tensordot(ring, flags, axes=1)
+    total: Pairs = np.tensordot(ring, flags, axes=1)
+    return total
 
 
 def _adjust(party: Replicated, x: Pairs, *, bits: int) -> Pairs:
@@ -128,9 +129,11 @@ def reciprocal(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) ->
 
 
 def reciprocal_cost(size: int, *, low: int = -8, high: int = 18) -> PartyCost:
-    """Return what :func:`reciprocal` costs where ``high > 7``, rounds at most."""
+    """Return what :func:`reciprocal` costs, rounds at most."""
     found = leading_bit_cost(size, low=low + FRACTION, high=high + FRACTION) + multiply_cost(size)
-    return sum((fixed_multiply_cost(size) for _ in range(6)), found + truncate_cost(size))
+    if FRACTION + high - 1 > GUARD:
+        found += truncate_cost(size)
+    return sum((fixed_multiply_cost(size) for _ in range(6)), found)
 
 
 def rsqrt(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) -> Pairs:
@@ -147,7 +150,7 @@ def rsqrt(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) -> Pair
     Returns
     -------
     ndarray of uint64, shape [..., 2]
-        FRACTION fraction bits; error at most ``2**-18`` absolute plus ``2**-19`` of the result.
+        FRACTION fraction bits; error at most ``2**-18`` absolute plus ``2**-20`` of the result.
     """
     _check_range(low, high)
     if low % 2 or high % 2:
@@ -204,7 +207,9 @@ def log(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) -> Pairs:
 def _log_terms(party: Replicated, coefficients: Sequence[int], basis: Sequence[Pairs]) -> Pairs:
     """Sum of public coefficients of 1, T_1, T_2, T_3; local."""
     first, *rest = coefficients
-    total = sum((scale(term, factor) for term, factor in zip(basis[1:], rest[1:], strict=True)), scale(basis[0], rest[0]))
+    total = sum(
+        (scale(term, factor) for term, factor in zip(basis[1:], rest[1:], strict=True)), scale(basis[0], rest[0])
+    )
     return add_public(party, total, first << _LOG_GUARD)
 
 

@@ -82,48 +82,65 @@ def permute_public(columns: Sequence[Column], index: Index) -> list[Column]:
 
 
 class _Part:
-    """A party's part of a two-party sharing of one column, as packed rows."""
+    """A party's part of a two-party sharing, as packed rows: of one bit column, or of all arithmetic columns at once.
+
+    Attributes
+    ----------
+    bits : int or None
+        Of the bit column.
+    rows : ndarray of uint64, shape [n, width]
+    """
 
     def __init__(self, bits: int | None, rows: Words) -> None:
         self.bits, self.rows = bits, rows
 
     @classmethod
-    def of(cls, column: Column, *, both: bool) -> _Part:
-        """Component r+1, or the sum of both components."""
-        if isinstance(column, Bits):
-            planes = column.own ^ column.next if both else np.ascontiguousarray(column.next)
-            return cls(column.bits, planes_to_rows(planes, column.rows))
-        value = column[:, 0] + column[:, 1] if both else np.ascontiguousarray(column[:, 1])
-        return cls(None, value.reshape(-1, 1))
+    def of_bits(cls, column: Bits, *, both: bool) -> _Part:
+        """Component r+1 of a bit column, or the sum of both components."""
+        planes = column.own ^ column.next if both else np.ascontiguousarray(column.next)
+        return cls(column.bits, planes_to_rows(planes, column.rows))
 
-    def permute(self, index: Index) -> None:
-        self.rows = gather_rows_var(self.rows, index)
+    @classmethod
+    def of_pairs(cls, columns: Sequence[Pairs], *, both: bool) -> _Part:
+        """The same of arithmetic columns, side by side."""
+        return cls(None, np.stack([c[:, 0] + c[:, 1] if both else c[:, 1] for c in columns], axis=1))
+
+    @property
+    def size(self) -> int:
+        """Words on the wire."""
+        return self.rows.size if self.bits is None else self.bits * plane_words(len(self.rows))
 
     def wire(self) -> Words:
-        """As it travels: elements, or planes."""
+        """Return what travels: rows, or planes."""
         return self.rows.reshape(-1) if self.bits is None else rows_to_planes(self.rows, self.bits).reshape(-1)
 
     def set_wire(self, words: Words) -> None:
-        rows = len(self.rows)
+        """Take what :meth:`wire` gave."""
         if self.bits is None:
-            self.rows = words.reshape(-1, 1)
+            self.rows = words.reshape(self.rows.shape)
         else:
-            self.rows = planes_to_rows(words.reshape(self.bits, plane_words(rows)), rows)
+            self.rows = planes_to_rows(words.reshape(self.bits, plane_words(len(self.rows))), len(self.rows))
 
-    def combine(self, left: Words, right: Words, *, minus: bool = False) -> Words:
-        if self.bits is not None:
-            return left ^ right
-        return left - right if minus else left + right
+    def add(self, value: Words, to: Words) -> None:
+        """Add in place, by XOR for bits."""
+        (np.add if self.bits is None else np.bitwise_xor)(to, value, out=to)
 
-    def size(self) -> int:
-        return len(self.rows) if self.bits is None else self.bits * plane_words(len(self.rows))
+    def take(self, value: Words, to: Words) -> None:
+        """Subtract in place."""
+        (np.subtract if self.bits is None else np.bitwise_xor)(to, value, out=to)
 
-    def column(self, own: Words, after: Words) -> Column:
+    def subtract_from(self, value: Words, to: Words) -> None:
+        """Set `to` to ``value - to``."""
+        (np.subtract if self.bits is None else np.bitwise_xor)(value, to, out=to)
+
+    def columns(self, own: Words, after: Words) -> list[Column]:
+        """The columns with these components."""
         rows = len(self.rows)
-        if self.bits is None:
-            return np.stack([own, after], axis=-1)
-        shape = (self.bits, plane_words(rows))
-        return Bits(own.reshape(shape), after.reshape(shape), rows)
+        if self.bits is not None:
+            shape = (self.bits, plane_words(rows))
+            return [Bits(own.reshape(shape), after.reshape(shape), rows)]
+        both = np.stack([own.reshape(self.rows.shape).T, after.reshape(self.rows.shape).T], axis=-1)
+        return list(both)
 
 
 def _move(
@@ -131,61 +148,71 @@ def _move(
 ) -> list[Column]:
     if any((c.rows if isinstance(c, Bits) else len(c)) != rows for c in columns):
         raise ValueError(f"every column must have {rows} rows")
-    me, first = party.rank, pairs[0]
-    parts = [_Part.of(column, both=me == (first - 1) % 3) for column in columns]
+    both = party.rank == (pairs[0] - 1) % 3
+    numbers = [c for c in columns if not isinstance(c, Bits)]
+    parts = [_Part.of_pairs(numbers, both=both)] if numbers else []
+    parts += [_Part.of_bits(c, both=both) for c in columns if isinstance(c, Bits)]
     for pair, following in itertools.pairwise(pairs):
         members = ((pair - 1) % 3, pair)
-        if me in members:
-            for part in parts:
-                part.permute(known[pair])
+        _permute(party, parts, pair, known)
         (leaver,) = set(members) - {(following - 1) % 3, following}
         (joiner,) = {0, 1, 2} - set(members)
         _hand_over(party, parts, pair, leaver, joiner)
-    last = pairs[-1]
-    if me in ((last - 1) % 3, last):
+    _permute(party, parts, pairs[-1], known)
+    moved = _replicate(party, parts, pairs[-1])
+    first_bits, at = iter(moved[len(numbers) :]), iter(moved)
+    return [next(first_bits) if isinstance(c, Bits) else next(at) for c in columns]
+
+
+def _permute(party: Replicated, parts: list[_Part], pair: int, known: dict[int, Index]) -> None:
+    """Apply the permutation of a pair, at its members."""
+    if party.rank in ((pair - 1) % 3, pair):
         for part in parts:
-            part.permute(known[last])
-    return _replicate(party, parts, last)
+            part.rows = gather_rows_var(part.rows, known[pair])
 
 
 def _hand_over(party: Replicated, parts: list[_Part], pair: int, leaver: int, joiner: int) -> None:
     """The leaver of `pair` gives its part, masked by what the pair knows, to the joiner: one message."""
-    sizes = [part.size() for part in parts]
+    sizes = [part.size for part in parts]
     if party.rank == joiner:
         received = np.frombuffer(party.recv(leaver, 8 * sum(sizes)), np.uint64)
         for part, words in zip(parts, _cut(received, sizes), strict=True):
             part.set_wire(words)
         return
     masks = party.stream(pair, sum(sizes))
-    for part, mask in zip(parts, _cut(masks, sizes), strict=True):
-        mask[...] = part.combine(part.wire(), mask, minus=party.rank == leaver)
+    cuts = list(zip(parts, _cut(masks, sizes), strict=True))
+    for part, mask in cuts:
+        if party.rank == leaver:
+            part.subtract_from(part.wire(), mask)
+        else:
+            part.add(part.wire(), mask)
+            part.set_wire(mask)
     if party.rank == leaver:
         party.send(joiner, masks)
-    else:
-        for part, words in zip(parts, _cut(masks, sizes), strict=True):
-            part.set_wire(words)
 
 
 def _replicate(party: Replicated, parts: list[_Part], pair: int) -> list[Column]:
     """Make the two-party sharing of `pair` replicated: two messages, to the third party."""
-    sizes = [part.size() for part in parts]
+    sizes = [part.size for part in parts]
     total = sum(sizes)
     third = (pair + 1) % 3
     if party.rank == third:
         own = np.frombuffer(party.recv(pair, 8 * total), np.uint64)
         after = np.frombuffer(party.recv((pair - 1) % 3, 8 * total), np.uint64)
-        return [p.column(o, a) for p, o, a in zip(parts, _cut(own, sizes), _cut(after, sizes), strict=True)]
-    common, mask = party.stream(pair, total), party.stream(pair, total)
-    cuts = list(zip(parts, _cut(common, sizes), _cut(mask, sizes), strict=True))
-    for part, base, rest in cuts:
+        cuts = list(zip(parts, _cut(own, sizes), _cut(after, sizes), strict=True))
+        return [column for part, o, a in cuts for column in part.columns(o, a)]
+    common, rest = party.stream(pair, total), party.stream(pair, total)
+    cuts = list(zip(parts, _cut(common, sizes), _cut(rest, sizes), strict=True))
+    for part, base, mask in cuts:
         if party.rank == pair:
-            rest[...] = part.combine(part.wire(), rest, minus=True)
+            part.subtract_from(part.wire(), mask)  # part - mask
         else:
-            rest[...] = part.combine(part.combine(part.wire(), rest), base, minus=True)
-    party.send(third, mask)
+            part.add(part.wire(), mask)
+            part.take(base, mask)  # part + mask - base
+    party.send(third, rest)
     if party.rank == pair:
-        return [part.column(base, rest) for part, base, rest in cuts]
-    return [part.column(rest, base) for part, base, rest in cuts]
+        return [column for part, base, mask in cuts for column in part.columns(base, mask)]
+    return [column for part, base, mask in cuts for column in part.columns(mask, base)]
 
 
 def _cut(words: Words, sizes: list[int]) -> list[Words]:
