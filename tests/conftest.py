@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import mpc_engine as mpc
-from tests.strategies import tables
+from tests.tables import tables
 
 if TYPE_CHECKING:
     from mpc_engine.runtime.cluster import LocalCluster
@@ -49,7 +49,7 @@ def ray_held() -> Iterator[Callable[[], None]]:
 
 @pytest.fixture(scope="session")
 def session_for(ray_held: Callable[[], None]) -> Iterator[SessionFor]:
-    """Return a function that gives the session over :data:`tests.strategies.TABLES` for these settings."""
+    """Return a function that gives the session over :data:`tests.tables.TABLES` for these settings."""
     found: dict[tuple[Any, ...], mpc.Session] = {}
 
     def make(protocol: str, executor: str, **options: Any) -> mpc.Session:

@@ -18,7 +18,7 @@ from mpc_engine.runtime.backend import NATIVE_KERNELS
 from mpc_engine.runtime.channel import Channel
 from mpc_engine.runtime.device import Compiled, Device
 from mpc_engine.runtime.messages import OutputWire
-from mpc_engine.runtime.replicated import Replicated
+from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
 from mpc_engine.runtime.steps import Steps
 
 __all__ = ["Programs", "Ready"]
@@ -76,7 +76,6 @@ class Programs:
         self._me = me
         self._ready: dict[tuple[Any, ...], Ready] = {}
         self._kernels: Replicated | None = None
-        self._channel: Channel | None = None
         self._engine = "spu" if device.parties > 1 else "jax"
 
     def prepare(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
@@ -108,14 +107,9 @@ class Programs:
     def connect(self, channel: Channel) -> None:
         """Link the computing parties, once, and agree on the seeds of the native kernels."""
         self._device.connect()
-        self._channel = channel
         if self._device.parties == 3 and self._kernels is None:
-            self._kernels = Replicated(self._device.rank, self._exchange)
+            self._kernels = Replicated(self._device.rank, ChannelLinks(channel, self._computing))
             self._kernels.setup()
-
-    def _exchange(self, to: int, payload: bytes | memoryview, frm: int) -> bytes:
-        assert self._channel is not None
-        return self._channel.exchange(self._computing[to], self._computing[frm], "kernel", payload)
 
     def load(self, ready: Ready, slot: Slot, wire: bytes) -> None:
         """Take in this party's share of an input."""
@@ -124,7 +118,6 @@ class Programs:
 
     def execute(self, ready: Ready, channel: Channel, steps: Steps) -> tuple[OutputWire, ...]:
         """Run all regions; returns this party's shares of the outputs."""
-        self._channel = channel
         names: set[str] = set(ready.cut.inputs)
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
             names.update(region.outputs)

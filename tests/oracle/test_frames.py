@@ -8,16 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
 import mpc_engine as mpc
 from tests.conftest import SessionFor
-from tests.strategies import TABLES, Plan, compare, plans
+from tests.expressions import Column
+from tests.strategies import Plan, compare, plans
+from tests.tables import TABLES
 
 BATCH = 20
-EXAMPLES = 10  # times BATCH plans for each executor
+EXAMPLES = 12  # times BATCH plans for each executor
 # Ray leaves files and sockets of its services to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -71,3 +75,20 @@ def test_plans_among_processes_equal_pandas(session_for: SessionFor, pushdown: b
 )
 def test_fresh_plans_equal_pandas(session_for: SessionFor, protocol: str, pushdown: bool, batch: list[Plan]) -> None:
     check(session_for(protocol, "threads", pushdown=pushdown), batch)
+
+
+def test_the_comparison_sees_a_difference() -> None:
+    whole, rounded = Column("int", size=9), Column("float", size=9, error=2.0**-16)
+    plan = Plan("a.plain", (), {"n": whole, "r": rounded, "s": Column("str", nullable=True)})
+    want = pd.DataFrame({"n": [1, 2], "r": [0.5, 1.0], "s": pd.Series(["x", None], dtype="str")})
+    assert compare(plan, want.assign(r=want.r + 2.0**-17), want) == ""
+    for change in (
+        want.assign(n=[1, 3]), want.assign(n=[1.0, 2.0]), want.assign(r=want.r + 2.0**-15),
+        want.assign(r=[0.5, np.nan]), want.assign(s=pd.Series(["x", "x"], dtype="str")),
+        want[::-1], want[:1], want[["n", "r"]], want.assign(t=1),
+    ):  # fmt: skip
+        assert compare(plan, change, want) != ""
+    counts = Plan("a.plain", (), {"s": Column("str"), "count": whole}, ordered=False)
+    frame = pd.DataFrame({"s": ["x", "y", "z"], "count": [3, 1, 1]})
+    assert compare(counts, frame.iloc[[0, 2, 1]], frame) == ""
+    assert compare(counts, frame.iloc[[1, 0, 2]], frame) != ""

@@ -10,7 +10,8 @@ from mpc_compiler.check import owners_of, rows_of, schema_of
 from mpc_compiler.ir import DType
 from mpc_compiler.rules import rewrite
 from tests.conftest import SessionFor
-from tests.strategies import TABLES, Plan, plans
+from tests.strategies import Plan, plans
+from tests.tables import TABLES
 
 
 def codes(data: pd.Series, dtype: DType) -> pd.Series:

@@ -79,6 +79,16 @@ def test_comparisons(rows: int, width: int) -> None:
     np.testing.assert_array_equal(reveal(done.results), signed[0] < signed[1])
 
 
+@pytest.mark.parametrize("rows", ROWS)
+def test_select(rows: int) -> None:
+    a, b, c = uniform(rows), uniform(rows), edges(rows, 1)
+    shares = split(a, RNG), split(b, RNG)
+    conditions = share(c, 1)
+    done = run(lambda p: convert.select(p, conditions[p.rank], shares[0][p.rank], shares[1][p.rank]))
+    np.testing.assert_array_equal(join(done.results).view(np.uint64), np.where(c == 1, a, b))
+    assert done.cost == bit_cost.select_cost(rows)
+
+
 def test_all_pairs_of_a_tiny_ring() -> None:
     x, y = (part.ravel().astype(np.uint64) for part in np.meshgrid(np.arange(32), np.arange(32)))
     xs, ys = share(x, 5), share(y, 5)

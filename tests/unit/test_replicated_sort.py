@@ -29,12 +29,17 @@ def sort_in_secret(key: np.ndarray, width: int, payload: np.ndarray) -> tuple[np
 
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("width", [1, 5, 32, 64])
-def test_sorts_like_numpy(rows: int, width: int) -> None:
+@pytest.mark.parametrize("steps", ["one", "small"])
+def test_sorts_like_numpy(rows: int, width: int, steps: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if steps == "small":
+        monkeypatch.setattr(sort, "spare_comparisons", lambda bits, link: 0)
     some = edges(rows, width)
     payload = np.arange(rows) - 7
     for key in (some, np.sort(some), np.sort(some)[::-1].copy(), np.zeros_like(some)):
-        sorted_key, moved, _ = sort_in_secret(key, width, payload)
+        sorted_key, moved, done = sort_in_secret(key, width, payload)
         order = np.argsort(key, kind="stable")
+        if rows < 400 and steps == "one":
+            assert done.cost == bit_cost.sort_cost(rows, width, [None])
         np.testing.assert_array_equal(sorted_key, key[order])
         np.testing.assert_array_equal(moved, payload[order])  # stable: equal keys keep their order
 
@@ -61,6 +66,20 @@ def test_several_keys_and_descending() -> None:
 
     wanted = np.lexsort((np.arange(500), -second.astype(np.int64), first))
     np.testing.assert_array_equal(join(run(party).results), wanted)
+
+
+def test_wide_and_empty_keys() -> None:
+    first, second = edges(400, 1) * np.uint64(2**63), edges(400, 40)
+    firsts, seconds = share(first, 64), share(second, 40)
+    number = split(np.arange(400), np.random.default_rng(2))
+
+    def wide(p: Replicated) -> Any:
+        return sort.sort_rows(p, bits.concat([seconds[p.rank], firsts[p.rank]]), [number[p.rank]]).payload[0]
+
+    np.testing.assert_array_equal(join(run(wide).results), np.lexsort((np.arange(400), second, first)))
+    none = share(np.zeros(400, np.uint64), 0)
+    done = run(lambda p: sort.sort_rows(p, none[p.rank], [number[p.rank]]).payload[0])
+    np.testing.assert_array_equal(join(done.results), np.arange(400))
 
 
 def test_an_order_moves_other_columns_and_back() -> None:

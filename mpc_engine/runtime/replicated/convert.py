@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_engine.runtime.replicated.arithmetic import multiply
 from mpc_engine.runtime.replicated.bits import (
     Bits,
     Words,
@@ -29,7 +30,7 @@ from mpc_engine.runtime.replicated.compare import LAN, Link, Plan, equal, first_
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_kernels.bits import majority_local, plane_words, rows_to_planes
 
-__all__ = ["a2b", "b2a", "inject", "is_zero", "negative", "prefix_steps", "use_ripple"]
+__all__ = ["a2b", "b2a", "inject", "is_zero", "negative", "prefix_steps", "select", "use_ripple"]
 
 
 def a2b(party: Replicated, x: Pairs, bits: int = 64, *, link: Link = LAN) -> Bits:
@@ -250,6 +251,23 @@ def b2a(party: Replicated, x: Bits, *, signed: bool = False) -> Pairs:
         weights[-1] = 2**64 - (1 << (x.bits - 1))
     total: Pairs = (inject(party, x) * weights[:, None, None]).sum(axis=0, dtype=np.uint64)
     return total
+
+
+def select(party: Replicated, condition: Bits, a: Pairs, b: Pairs) -> Pairs:
+    """Return numbers "a where the condition holds, else b". Cost: :func:`~.bit_cost.select_cost`.
+
+    Parameters
+    ----------
+    party : Replicated
+    condition : Bits
+        One plane of n rows.
+    a, b : ndarray of uint64, shape [n, 2]
+
+    Returns
+    -------
+    ndarray of uint64, shape [n, 2]
+    """
+    return b + multiply(party, inject(party, condition)[0], a - b)
 
 
 def _unpack(planes: Words, rows: int) -> NDArray[np.uint64]:

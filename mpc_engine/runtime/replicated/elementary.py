@@ -1,9 +1,9 @@
 """Reciprocal, inverse square root and logarithm of positive fixed-point secrets; nothing is opened.
 
-One pattern: find the leading bit of x (bits of x, prefix AND of their complements from the top, whose steps are a
-one-hot vector), make its bits numbers, and scale x exactly to m in [1, 2) by the public-power-of-two combination of
-them. There a polynomial of degree 2 starts Newton's iteration, or a Chebyshev series ends it, and the same one-hot
-vector scales back. Catrina, Saxena, "Secure Computation with Fixed-Point Numbers" (FC 2010), section 3, for the pattern.
+One pattern: find the leading bit of x (the bits of x, then the prefix AND of their complements from the top, whose
+steps are a one-hot vector), make its bits numbers, and scale x exactly to m in [1, 2) by a combination of them with
+public powers of two. There a polynomial of degree 2 starts Newton's iteration, or a Chebyshev series is the result, and
+the same one-hot vector scales back (Catrina, Saxena, "Secure Computation with Fixed-Point Numbers", FC 2010).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from mpc_engine.runtime.replicated.shuffle import Column, Index, Shuffle, permut
 from mpc_kernels.bits import pick_planes_var, plane_words, planes_to_rows
 from mpc_kernels.permute import compose_var, gather_rows_var, group_order_var, invert_var
 
-__all__ = ["Order", "Sorted", "rank_rows", "sort_order", "sort_rows"]
+__all__ = ["Order", "Sorted", "rank_rows", "sort_order", "sort_rows", "spare_comparisons"]
 
 
 class Compare(Protocol):
@@ -111,7 +111,7 @@ def sort_rows(party: Replicated, key: Bits, payload: Sequence[Column] = (), *, l
     whole = moved[0]
     assert isinstance(whole, Bits)
     packed = planes_to_rows(whole.own, rows), planes_to_rows(whole.next, rows)
-    place = rank_rows(_Opened(party, whole.bits, link), *packed)
+    place = rank_rows(_Opened(party, whole.bits, link), *packed, spare=spare_comparisons(whole.bits, link))
     sorted_ = permute_public([whole, *moved[1:]], place)
     key_again = sorted_[0]
     assert isinstance(key_again, Bits)
@@ -172,7 +172,13 @@ def _unpack(words: Words, count: int) -> NDArray[np.uint8]:
     return np.unpackbits(words.view(np.uint8), count=count, bitorder="little")
 
 
-def rank_rows(compare: Compare, own: Words, after: Words) -> Index:
+def spare_comparisons(bits: int, link: Link = LAN) -> int:
+    """Return how many comparisons cost as much as the rounds of one step: so many are worth saving a step."""
+    how = plan(bits, 1 << 11, link)
+    return min(1 << 20, int(8 * how.rounds * link.round_trip / (how.ands * link.byte + 1e-30)))
+
+
+def rank_rows(compare: Compare, own: Words, after: Words, *, spare: int = 0) -> Index:
     """Sort rows by an opened comparison; rows must be distinct and in uniformly random order.
 
     Parameters
@@ -180,6 +186,8 @@ def rank_rows(compare: Compare, own: Words, after: Words) -> Index:
     compare : Compare
     own, after : ndarray of uint64, shape [n, width]
         Handed to `compare`, rearranged.
+    spare : int
+        Compare all pairs that are left in one step once they are so few.
 
     Returns
     -------
@@ -189,7 +197,7 @@ def rank_rows(compare: Compare, own: Words, after: Words) -> Index:
     rows = len(own)
     place = np.zeros(rows, np.uint32)
     slot = np.arange(rows, dtype=np.uint32)  # the place of each row that is left, in order
-    bucket = _Buckets(slot, np.array([rows] if rows > 1 else [], np.int64), own, after)
+    bucket = _Buckets(slot, np.array([rows] if rows > 1 else [], np.int64), own, after, spare)
     while bucket.sizes.size:
         order, start = group_order_var(*bucket.split(compare))
         row = compose_var(bucket.row, order)
@@ -200,8 +208,8 @@ def rank_rows(compare: Compare, own: Words, after: Words) -> Index:
         if done.any():
             rest = ~done
             slot, order, row = slot[rest], order[rest], row[rest]
-        moved = (gather_rows_var(part, order) for part in (bucket.own, bucket.after))
-        bucket = _Buckets(row, sizes[sizes > 1], *moved)
+        moved, moved_next = (gather_rows_var(part, order) for part in (bucket.own, bucket.after))
+        bucket = _Buckets(row, sizes[sizes > 1], moved, moved_next, spare)
     return place
 
 
@@ -218,11 +226,11 @@ class _Buckets:
         Packed rows.
     """
 
-    def __init__(self, row: Index, sizes: NDArray[np.int64], own: Words, after: Words) -> None:
+    def __init__(self, row: Index, sizes: NDArray[np.int64], own: Words, after: Words, spare: int) -> None:
         self.row, self.sizes, self.own, self.after = row, sizes, own, after
         self.starts = np.cumsum(sizes) - sizes
         kind = np.searchsorted(_CLASSES, sizes, side="right") - 1
-        if sizes.size and sizes.max() <= 64 and int((sizes * (sizes - 1)).sum()) <= len(row) * 4 * FINISH // 4:
+        if int((sizes * (sizes - 1)).sum()) <= 2 * max(FINISH // 2 * len(row), spare) and (sizes <= 2048).all():
             kind[...] = 0  # few rows are left: one step instead of several
         self.levels = _LEVELS[kind]
         self.sample = np.where(kind == 0, sizes, _SAMPLE[kind])
@@ -309,6 +317,12 @@ def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> Index:
 
 def _wins(less: NDArray[np.uint8], low: NDArray[np.intp], high: NDArray[np.intp], count: int) -> NDArray[np.int64]:
     """Ranks in each of many lists from the results of all pairs low < high."""
+    if count > 64:
+        wins = np.zeros((len(less), count, count), np.uint8)
+        wins[:, low, high] = less
+        wins[:, high, low] = 1 - less
+        beaten: NDArray[np.int64] = wins.sum(axis=1, dtype=np.int64)
+        return beaten
     turn = np.zeros((len(low), count), np.float32)
     turn[np.arange(len(low)), high] = 1
     turn[np.arange(len(low)), low] = -1

@@ -26,12 +26,14 @@ Privacy. Party 2 receives values masked by R and Q, which it does not know (and 
 1). Party 1 receives nothing but z_2, masked by a stream of parties 0 and 2. Party 0 receives values masked by P and P',
 which it does not know. So all that arrives is uniform and independent of the secrets, given what the receiver holds.
 
-Accuracy. floor(x'/2^f) - carry - 2^(62-f) is floor(x/2^f) or that plus one; the error is below one unit, |2^f y - x| <
-2^f, a multiple of 2^f is divided exactly, and if a is uniform (as it is given x) the mean of y is x / 2^f exactly:
-stochastic rounding. The functionality is thus y = ceil-or-floor as a public-coin threshold decides, where the threshold
-is the low f bits of a (known to party 0) or of b' (to parties 1 and 2): whoever is *shown* a truncated value learns, of
-the bits that were cut off, whether they exceed that threshold, and nothing more. This holds of every probabilistic
-truncation; results that are opened are rounded with it, not shown in full precision.
+Accuracy. The result is floor(x/2^f) or that plus one: the error is below one unit, |2^f y - x| < 2^f, and a multiple of
+2^f is divided exactly. As the low bits of a are uniform given x, the mean of y is x / 2^f: stochastic rounding.
+
+What an opened result shows. Whether y was rounded up depends on whether the f bits that were cut off exceed a random
+threshold; party 0 knows it (the low bits of a), parties 1 and 2 know it (those of b'). So whoever of them is *shown* a
+truncated value learns that one comparison about the discarded bits besides the value. Every probabilistic truncation of
+this kind has that property (Li, Duan, Huang, Hong, Zhang, Song, "Efficient 3PC for Binary Circuits with Application to
+Maliciously-Secure DNN Inference", USENIX Security 2023, discuss it); while the result stays shared, nothing shows.
 """
 
 from __future__ import annotations
