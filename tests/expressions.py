@@ -7,6 +7,8 @@ in fixed point may lie from pandas'. The derivation, for u = 2**-18, the unit in
 - sums, differences, signs, choices and whole factors are exact in the ring: they add or scale the errors they get;
 - a product of two fixed-point numbers is truncated without communication, which is off by at most one unit beside the
   rounding itself (Mohassel and Rindal, CCS 2018, section 5.1): |a|·error(b) + |b|·error(a) + error(a)·error(b) + 2u;
+- a sum of fixed-point numbers is exact, except where the plan alone decides which rows count (``isna()`` of a column
+  without gaps): SPU multiplies by such a public mask as by a fixed-point number, and truncates once: u;
 - a constant factor c that is not whole is encoded to u first: |a|·u + |c|·error(a) + 2u; the same for division by one;
 - division by a secret count and the mean have the declared bound of ``numeric.ratio``: 2**-16 on top of the input's.
 
@@ -26,7 +28,7 @@ from hypothesis import strategies as st
 
 from tests.tables import SEGMENTS
 
-__all__ = ["RATIO", "Column", "Expr", "booleans", "columns_of", "numbers", "shown"]
+__all__ = ["RATIO", "UNIT", "Column", "Expr", "booleans", "columns_of", "numbers", "shown"]
 
 UNIT = 2.0**-18
 RATIO = 2.0**-16

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from tests.expressions import RATIO, Column, Expr, booleans, columns_of, numbers, shown
+from tests.expressions import RATIO, UNIT, Column, Expr, booleans, columns_of, numbers, shown
 from tests.tables import TABLES
 
 __all__ = ["Plan", "compare", "plans"]
@@ -179,7 +179,8 @@ def _aggregate_type(how: str, column: Column, *, grouped: bool) -> Column:
         return Column("int", size=12)
     if how == "sum":
         kind = "float" if column.kind == "float" else "int"
-        return Column(kind, size=12 * max(column.size, 1), error=12 * column.error)
+        rounding = UNIT if kind == "float" else 0.0
+        return Column(kind, size=12 * max(column.size, 1), error=12 * column.error + rounding)
     if how == "mean":
         return Column("float", nullable, max(column.size, 1), column.error + RATIO)
     return replace(column, nullable=nullable)

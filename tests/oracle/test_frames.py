@@ -21,7 +21,7 @@ from tests.strategies import Plan, compare, plans
 from tests.tables import TABLES
 
 BATCH = 20
-EXAMPLES = 12  # times BATCH plans for each executor
+EXAMPLES = 12  # times BATCH plans for each executor, half of them with push-down
 # Ray leaves files and sockets of its services to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
@@ -44,7 +44,7 @@ def check(session: mpc.Session, batch: Sequence[Plan]) -> None:
 
 
 @given(batch=batches())
-@settings(max_examples=EXAMPLES, phases=[Phase.generate])
+@settings(max_examples=EXAMPLES // 2, phases=[Phase.generate])
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
     check(session_for("plaintext", "threads", pushdown=pushdown), batch)
