@@ -15,12 +15,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from statistics import median
 
-import mpc_kernels
 import numpy as np
-from mpc_kernels import _reference
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+
+import mpc_kernels
+from mpc_kernels import _reference
 
 # m, k, n. Few long rows are sums over groups and Hessians of a model; the last one is a general matrix product.
 SHAPES = [(1, 200_000, 8), (8, 200_000, 8), (32, 100_000, 16), (64, 100_000, 1), (500, 500, 100)]

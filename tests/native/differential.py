@@ -6,10 +6,11 @@ A program of its own, because the instruction set is chosen once a process: the 
 
 import sys
 
-import mpc_kernels
 import numpy as np
-from mpc_kernels import _reference
 from numpy.typing import NDArray
+
+import mpc_kernels
+from mpc_kernels import _reference
 
 EDGES = np.array([0, 1, 2**63, 2**64 - 1, 2**32 - 1, 2**32, 2**63 - 1, 2**64 - 2**32], dtype=np.uint64)
 SHAPES = [

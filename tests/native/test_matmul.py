@@ -5,13 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-import mpc_kernels
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mpc_kernels import matmul64, replicated_matmul_local
 from numpy.typing import NDArray
+
+import mpc_kernels
+from mpc_kernels import matmul64, replicated_matmul_local
 
 HERE = Path(__file__).parent
 U64 = np.uint64

@@ -16,6 +16,8 @@ import spu.api
 import spu.utils.frontend as frontend
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from spu import libspu
+
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops import group
 from mpc_compiler.ops import primitives as ops
@@ -23,7 +25,6 @@ from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.order import SortKey, head, sort_values, value_counts
 from mpc_compiler.ops.scan import prefix_sum, tree_reduce
 from mpc_compiler.ops.table import Column, Table, both, either, filter_rows, release, select
-from spu import libspu
 
 SIZES = (0, 1, 2, 3, 7, 16)
 TOLERANCE = 2.0**-14  # of a mean of values below 32: declared bound of numeric.ratio plus the encoding of its inputs

@@ -142,16 +142,16 @@ def test_every_explained_stage_is_there(session_for: SessionFor) -> None:
         assert explained.disclosures == frame.explain().disclosures
 
 
-@given(batch=st.lists(plans(), min_size=12, max_size=12), rule=st.sampled_from([*RULES, *SECRET_RULES]))
-@settings(max_examples=25, phases=[Phase.generate])
-def test_a_rule_keeps_columns_types_and_owners(session_for: SessionFor, batch: list[Pipeline], rule: Rule) -> None:
+@given(batch=st.lists(plans(), min_size=12, max_size=12))
+@settings(max_examples=20, phases=[Phase.generate])
+def test_every_rule_keeps_columns_and_types(session_for: SessionFor, batch: list[Pipeline]) -> None:
     session = session_for("plaintext", "threads", pushdown=True)
     plan = session._plan([pipeline.on(session.table) for pipeline in batch], None)
-    for before, after in zip(plan.outputs, rule(plan).outputs, strict=True):
-        was, now = schema_of(before.rel), schema_of(after.rel)
-        assert was.names == now.names
-        assert [f.dtype for f in was] == [f.dtype for f in now]
-        assert all(set(b.owners) <= set(a.owners) for a, b in zip(was, now, strict=True))
+    for pushdown in (True, False):
+        for name, after in rewrite(plan, pushdown=pushdown):
+            for old, new in zip(plan.outputs, after.outputs, strict=True):
+                was, now = schema_of(old.rel), schema_of(new.rel)
+                assert [(f.name, f.dtype) for f in was] == [(f.name, f.dtype) for f in now], name
 
 
 @given(batch=st.lists(plans(), min_size=12, max_size=12))

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import spu.api
 import spu.utils.frontend as frontend
+from spu import libspu
+
 from mpc_compiler.cost import LAN, LOOPBACK, WAN, ZERO, Cost, seconds
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.cost.spu import spu_cost
@@ -21,7 +23,6 @@ from mpc_compiler.ops.group import Agg, Key, group_by
 from mpc_compiler.ops.order import SortKey, sort_values
 from mpc_compiler.ops.primitives import PRIMITIVES, compact, ring_matmul, segment_scan, sort_rows
 from mpc_compiler.ops.table import Column, Table, release
-from spu import libspu
 
 COSTS = {name: info.cost for name, info in PRIMITIVES.items()}
 ROWS = 600

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import core, lax
+
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops import primitives as ops
 from mpc_compiler.partition import KernelRegion, Partitioned, SpuRegion, partition
