@@ -116,19 +116,20 @@ class Programs:
         at = ready.slots.index(slot)
         self._device.load(ready.cut.inputs[at], wire, dtype=slot.dtype.name, shape=ready.program.specs[at].shape)
 
-    def execute(self, ready: Ready, channel: Channel, steps: Steps) -> tuple[OutputWire, ...]:
+    def execute(self, ready: Ready, steps: Steps) -> tuple[OutputWire, ...]:
         """Run all regions; returns this party's shares of the outputs."""
         names: set[str] = set(ready.cut.inputs)
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
             names.update(region.outputs)
-            if isinstance(step, KernelRegion):
-                with steps.step(f"region {number}: {step.primitive}", "native") as cost:
+            if isinstance(region, KernelRegion):
+                with steps.step(f"region {number}: {region.primitive}", "native") as cost:
                     before = self._device.spent
-                    self._kernel(step, ready)
+                    self._kernel(region, ready)
                     after = self._device.spent  # boolean shares are converted by SPU first
                     cost.add((after.rounds - before.rounds, after.bytes_sent - before.bytes_sent))
             else:
-                with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:  # type: ignore[union-attr]
+                assert isinstance(step, Compiled)
+                with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:
                     spent = self._device.run(step)
                     cost.add((spent.rounds, spent.bytes_sent))
         wires = [self._output(ready, at) for at in range(len(ready.program.outputs))]

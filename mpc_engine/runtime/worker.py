@@ -276,7 +276,7 @@ class _Walk:
                     name = f"{tag}/{slot.relation}/{slot.column}/{slot.valid:d}"
                     wire = self._mine.pop(name) if owner == self.name else self._channel.recv(owner, name)
                     self._programs.load(ready, slot, wire)
-        return self._programs.execute(ready, self._channel, self._steps)
+        return self._programs.execute(ready, self._steps)
 
     def _compare_code(self, digest: str) -> None:
         for party, theirs in self._channel.agree(f"{self._request.run}/code", digest.encode()).items():
