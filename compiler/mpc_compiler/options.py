@@ -42,6 +42,11 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     computing: tuple[str, ...] = ()
     timeout: float = 60.0
 
+    @property
+    def native(self) -> bool:
+        """Whether native kernels may run what they can."""
+        return self.protocol == "aby3" and self.kernels != "spu"
+
     def check(self) -> Options:
         """Self, or a ConfigError."""
         need = COMPUTING[self.protocol]

@@ -16,10 +16,7 @@ from mpc_engine.runtime.shares import decode_clear, encode_clear
 if TYPE_CHECKING:
     from mpc_engine.runtime.connections import Connections
 
-__all__ = ["NATIVE_KERNELS", "Splitter", "device_for", "splitter_for", "versions"]
-
-NATIVE_KERNELS = frozenset({"ring_matmul"})
-"""Primitives that run outside SPU, on the same shares."""
+__all__ = ["Splitter", "device_for", "splitter_for", "versions"]
 
 
 class Splitter(Protocol):

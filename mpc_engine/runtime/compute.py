@@ -13,10 +13,10 @@ import numpy as np
 from mpc_compiler.lower.program import Program, Slot, build_program
 from mpc_compiler.lower.stages import Compute
 from mpc_compiler.options import Options
-from mpc_compiler.partition import KernelRegion, Partitioned, partition
-from mpc_engine.runtime.backend import NATIVE_KERNELS
+from mpc_compiler.partition import NATIVE, KernelRegion, Partitioned, partition
 from mpc_engine.runtime.channel import Channel
 from mpc_engine.runtime.device import Compiled, Device
+from mpc_engine.runtime.kernels import Values, run_kernel
 from mpc_engine.runtime.messages import OutputWire
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
 from mpc_engine.runtime.steps import Steps
@@ -118,32 +118,27 @@ class Programs:
 
     def execute(self, ready: Ready, steps: Steps) -> tuple[OutputWire, ...]:
         """Run all regions; returns this party's shares of the outputs."""
-        names: set[str] = set(ready.cut.inputs)
+        values = Values(self._device, ready.avals)
+        values.made_by_device(ready.cut.inputs)
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
-            names.update(region.outputs)
-            if isinstance(region, KernelRegion):
-                with steps.step(f"region {number}: {region.primitive}", "native") as cost:
-                    before = self._device.spent
-                    self._kernel(region, ready)
-                    after = self._device.spent  # boolean shares are converted by SPU first
-                    cost.add((after.rounds - before.rounds, after.bytes_sent - before.bytes_sent))
-            else:
-                assert isinstance(step, Compiled)
-                with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:
-                    spent = self._device.run(step)
-                    cost.add((spent.rounds, spent.bytes_sent))
+            kernel = isinstance(region, KernelRegion)
+            what = region.primitive if isinstance(region, KernelRegion) else f"{len(region.jaxpr.jaxpr.eqns)} equations"
+            with steps.step(f"region {number}: {what}", "native" if kernel else self._engine) as cost:
+                before = self._device.spent  # a kernel's inputs may have to be converted by SPU first
+                if isinstance(region, KernelRegion):
+                    assert self._kernels is not None
+                    run_kernel(self._kernels, region, values, ready.avals)
+                else:
+                    assert isinstance(step, Compiled)
+                    values.hand_over(region.inputs)
+                    self._device.run(step)
+                    values.made_by_device(region.outputs)
+                spent = self._device.spent
+                cost.add((spent.rounds - before.rounds, spent.bytes_sent - before.bytes_sent))
+        values.hand_over(ready.cut.outputs)
         wires = [self._output(ready, at) for at in range(len(ready.program.outputs))]
-        self._device.delete(*names)
+        values.forget()
         return tuple(wires)
-
-    def _kernel(self, region: KernelRegion, ready: Ready) -> None:
-        assert region.primitive == "ring_matmul"
-        assert self._kernels is not None
-        left, right = region.inputs
-        (out,) = region.outputs
-        a, b = (self._device.arithmetic(name).reshape(*ready.avals[name][0], 2) for name in (left, right))
-        shape, dtype = ready.avals[out]
-        self._device.store(out, self._kernels.matmul(a, b).reshape(-1, 2), dtype=dtype, shape=shape)
 
     def _output(self, ready: Ready, at: int) -> OutputWire:
         slot, name = ready.program.outputs[at], ready.cut.outputs[at]
@@ -157,8 +152,8 @@ _TRACING = threading.Lock()
 @functools.lru_cache(maxsize=64)
 def _traced(compute: Compute, rows: tuple[tuple[str, int], ...], options: Options) -> tuple[Program, Partitioned]:
     """Trace and cut once a process, also where several parties are its threads."""
-    program = build_program(compute, dict(rows))
-    available = NATIVE_KERNELS if options.protocol == "aby3" else frozenset()
+    program = build_program(compute, dict(rows), kernels=options.native)
+    available = NATIVE if options.protocol == "aby3" else frozenset()
     cut = partition(program.fn, program.specs, protocol=options.protocol, kernels=options.kernels, available=available)
     return program, cut
 
@@ -171,8 +166,7 @@ def _avals(program: Program, cut: Partitioned) -> dict[str, tuple[tuple[int, ...
     }
     for region in cut.regions:
         if isinstance(region, KernelRegion):
-            (rows, _), ((_, columns), dtype) = found[region.inputs[0]][0], found[region.inputs[1]]
-            found[region.outputs[0]] = ((rows, columns), dtype)
+            found.update(zip(region.outputs, region.types, strict=True))
             continue
         body = region.jaxpr.jaxpr
         for name, variable in zip(region.outputs, body.outvars, strict=True):

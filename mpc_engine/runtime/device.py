@@ -156,8 +156,11 @@ class Device(Protocol):
     def arithmetic(self, name: str) -> NDArray[np.uint64]:
         """Return replicated pairs u64[n, 2] of a variable, converting it first if it is shared bit by bit."""
 
+    def bits(self, name: str) -> NDArray[np.uint8] | None:
+        """Return replicated pairs u8[n, 2] of a bool that is shared bit by bit; None if it is not."""
+
     def store(self, name: str, values: ArrayLike, *, dtype: DTypeLike, shape: Sequence[int]) -> None:
-        """Make a variable of replicated pairs."""
+        """Make a variable of replicated pairs: u64, or u8 holding single bits for a bool."""
 
     def delete(self, *names: str) -> None:
         """Forget variables; unknown names are ignored."""
@@ -260,6 +263,11 @@ class ClearDevice:
         raise UnsupportedError(
             "the plaintext device has no shares", code="MPC-0323", hint='partition its programs with kernels="spu"'
         )
+
+    def bits(self, name: str) -> NDArray[np.uint8] | None:
+        """Raise: clear arrays have no shares."""
+        self.arithmetic(name)
+        return None
 
     def store(self, name: str, values: ArrayLike, *, dtype: DTypeLike, shape: Sequence[int]) -> None:
         """Raise: clear arrays have no shares."""

@@ -97,7 +97,11 @@ class LinkLog:
                     return count
                 if time.monotonic() > patience:
                     self._leave()
-                    raise MpcError("SPU did not log its traffic", code="MPC-0326", hint="is its log set up elsewhere?")
+                    raise MpcError(
+                        "SPU did not log its traffic",
+                        code="MPC-0326",
+                        hint="did something else in this process call libspu.logging.setup_logging?",
+                    )
             time.sleep(0.001)
 
     def abandon(self) -> None:

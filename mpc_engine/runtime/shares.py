@@ -30,11 +30,13 @@ __all__ = [
     "RING_BYTES",
     "Meta",
     "WireShare",
+    "bit_pairs",
     "content",
     "decode",
     "decode_clear",
     "encode",
     "encode_clear",
+    "from_bit_pairs",
     "from_pairs",
     "make_chunk",
     "make_meta",
@@ -110,6 +112,12 @@ class Meta(msgspec.Struct, frozen=True):
         """Whether this is a secret shared additively mod 2^64."""
         match = _STORAGE.fullmatch(self.storage)
         return match is not None and match["arithmetic"] is not None
+
+    @property
+    def boolean(self) -> bool:
+        """Whether this is a secret shared bit by bit."""
+        match = _STORAGE.fullmatch(self.storage)
+        return match is not None and match["bits"] is not None
 
     @property
     def protocol(self) -> str:
@@ -304,6 +312,41 @@ def pairs(share: WireShare, meta: Meta) -> NDArray[np.uint64]:
     if meta.storage != "aby3.AShr<FM64>":
         raise UnsupportedError(f"a share stored as {meta.storage} has no replicated pairs", code="MPC-0322")
     return np.require(np.frombuffer(content(share, meta), np.uint64).reshape(-1, 2), requirements="A")
+
+
+def bit_pairs(share: WireShare, meta: Meta) -> NDArray[np.uint8]:
+    """View a boolean ``aby3`` share of one-bit values as its replicated pairs.
+
+    Returns
+    -------
+    ndarray of uint8, shape [n, 2]
+        (b_r, b_{r+1}) of every element in row-major order, in the lowest bit; the secret is b_0 ^ b_1 ^ b_2.
+
+    Raises
+    ------
+    UnsupportedError
+        MPC-0322 for any other representation.
+    """
+    if meta.dtype != np.bool_ or not meta.boolean or meta.protocol != "aby3":
+        raise UnsupportedError(f"a {meta.dtype} stored as {meta.storage} has no pairs of bits", code="MPC-0322")
+    width = _element_bytes(meta.storage) // 2
+    octets = np.frombuffer(content(share, meta), np.uint8).reshape(-1, 2, width)
+    return np.ascontiguousarray(octets[:, :, 0])
+
+
+def from_bit_pairs(values: NDArray[np.uint8], shape: Sequence[int]) -> WireShare:
+    """Make a boolean ``aby3`` share of replicated pairs of bits.
+
+    Parameters
+    ----------
+    values : ndarray of uint8, shape [n, 2]
+        0 or 1.
+    shape : Sequence[int]
+    """
+    if values.dtype != np.uint8 or values.shape != (math.prod(shape), 2):
+        raise ValueError(f"pairs of bits of shape {tuple(shape)} expected, not {values.dtype}{list(values.shape)}")
+    chunks = (make_chunk(np.ascontiguousarray(values).data.cast("B")),) if values.size else ()
+    return WireShare(make_meta("bool", shape, storage="aby3.BShr<PT_U8,1>"), chunks)
 
 
 def public_pairs(share: WireShare, meta: Meta, *, rank: int) -> NDArray[np.uint64]:

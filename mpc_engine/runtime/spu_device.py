@@ -472,11 +472,37 @@ class SpuDevice:
             return shares.pairs(share, meta)
         return self._converted(name, meta)
 
+    def bits(self, name: str) -> NDArray[np.uint8] | None:
+        """Return the replicated pairs of a bool that is shared bit by bit (``aby3``), or None if it is not.
+
+        Returns
+        -------
+        ndarray of uint8, shape [n, 2], or None
+            Pairs (b_r, b_{r+1}) in row-major order, in the lowest bit.
+        """
+        share = self._get(name)
+        meta = shares.parse_meta(share.meta)
+        if meta.dtype != np.bool_ or not meta.boolean or self.protocol != "aby3":
+            return None
+        return shares.bit_pairs(share, meta)
+
     def store(self, name: str, values: ArrayLike, *, dtype: DTypeLike, shape: Sequence[int]) -> None:
-        """Make a variable of replicated pairs (``aby3``): int64 mod 2^64, or float64 in fixed point."""
+        """Make a variable of replicated pairs (``aby3``).
+
+        Parameters
+        ----------
+        name : str
+        values : array, shape [n, 2]
+            uint64 for int64 mod 2^64 and for float64 in fixed point; uint8 holding single bits for bool.
+        dtype : DTypeLike
+        shape : Sequence[int]
+        """
         if self.protocol != "aby3":
             raise UnsupportedError(f"{self.protocol} has no replicated pairs", code="MPC-0322")
-        self._set(name, shares.from_pairs(values, dtype, shape))
+        if np.dtype(dtype) == np.bool_:
+            self._set(name, shares.from_bit_pairs(np.asarray(values), shape))
+        else:
+            self._set(name, shares.from_pairs(values, dtype, shape))
 
     def delete(self, *names: str) -> None:
         """Forget variables; unknown names are ignored."""

@@ -40,6 +40,7 @@ AGGS = [
     Agg("any", "max", "b"),
     Agg("bads", "sum", "b"),
 ]
+RANKED = [*AGGS, Agg("least", "min", "v", -50, 50)]
 KEYS = [Key("k", -2, 3, nullable=True), Key("b")]
 KINDS = {"k": "Int64", "v": "int64", "f": "Float64", "b": "bool"}
 
@@ -95,6 +96,9 @@ def programs() -> dict[str, Callable[..., Any]]:
     def grouped(*arrays: Any) -> Table:
         return release(group_by(table_of(arrays), KEYS, AGGS))
 
+    def grouped_by_value(*arrays: Any) -> Table:
+        return release(group_by(table_of(arrays), KEYS, RANKED, kernels=True))
+
     def summed(*arrays: Any) -> Table:
         return release(aggregate(table_of(arrays), AGGS))
 
@@ -116,7 +120,7 @@ def programs() -> dict[str, Callable[..., Any]]:
     def counted(*arrays: Any) -> Table:
         return release(value_counts(table_of(arrays), KEYS[0]))
 
-    made = [grouped, summed, by_values, by_wide_values, first, filtered, counted]
+    made = [grouped, grouped_by_value, summed, by_values, by_wide_values, first, filtered, counted]
     return {fn.__name__: fn for fn in made}
 
 
@@ -124,9 +128,10 @@ PROGRAMS = programs()
 
 
 def expected_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
-    if name == "grouped":
+    if name.startswith("grouped"):
         groups = frame.groupby(["k", "b"], sort=True)
-        out = groups.agg(**{a.out: (a.column or "v", a.fn) for a in AGGS})
+        aggs = AGGS if name == "grouped" else RANKED
+        out = groups.agg(**{a.out: (a.column or "v", a.fn) for a in aggs})
         return out.reset_index()
     if name == "summed":
         f, v, b = frame["f"], frame["v"], frame["b"]
@@ -170,16 +175,18 @@ def in_clear(arrays: tuple[Any, ...], *, name: str, limit: int) -> Any:
         return PROGRAMS[name](*arrays)
 
 
-@pytest.mark.parametrize("limit", [128, 0], ids=["domain", "sort"])
+@pytest.mark.parametrize(
+    ("name", "limit"), [("grouped", 128), ("grouped", 0), ("grouped_by_value", 0)], ids=["domain", "sort", "value"]
+)
 @given(rows=tables())
 @settings(max_examples=60, deadline=None)
-def test_group_by_equals_pandas(limit: int, rows: list[tuple[Any, ...]]) -> None:
+def test_group_by_equals_pandas(name: str, limit: int, rows: list[tuple[Any, ...]]) -> None:
     arrays = make(rows)
-    got = visible(in_clear(arrays, name="grouped", limit=limit))
-    assert_same(got, expected_of("grouped", frame_of(arrays)), atol=1e-9)
+    got = visible(in_clear(arrays, name=name, limit=limit))
+    assert_same(got, expected_of(name, frame_of(arrays)), atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in PROGRAMS if name != "grouped"])
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if not name.startswith("grouped")])
 @given(rows=tables())
 @settings(max_examples=30, deadline=None)
 def test_operators_equal_pandas(name: str, rows: list[tuple[Any, ...]]) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import re
-import threading
+import itertools
 from collections.abc import Callable
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import spu.api
-import spu.utils.frontend as frontend
-from spu import libspu
+from jax.experimental import enable_x64
 
-from mpc_compiler.cost import LAN, LOOPBACK, WAN, ZERO, Cost, seconds
+from mpc_compiler.cost import LAN, LOOPBACK, WAN, ZERO, Cost, native, seconds
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.cost.spu import spu_cost
 from mpc_compiler.ops.group import Agg, Key, group_by
 from mpc_compiler.ops.order import SortKey, sort_values
 from mpc_compiler.ops.primitives import PRIMITIVES, compact, ring_matmul, segment_scan, sort_rows
 from mpc_compiler.ops.table import Column, Table, release
+from mpc_compiler.partition import SpuRegion, partition
+from mpc_engine.runtime.device import RunCost
+from mpc_engine.runtime.spu_device import Sharer, SpuDevice, memory_link, runtime_config
 
 COSTS = {name: info.cost for name, info in PRIMITIVES.items()}
 ROWS = 600
@@ -46,7 +46,7 @@ def test_seconds_rank_links() -> None:
 
 
 def test_native_matmul_is_exact() -> None:
-    assert costs.ring_matmul_native(4, 1000, 3) == Cost(1, 288, 13 * 0 + 4 * 1000 * 3 // 8 + 7 * 1000)
+    assert native.ring_matmul_native(4, 1000, 3) == Cost(1, 288, 13 * 0 + 4 * 1000 * 3 // 8 + 7 * 1000)
 
 
 def test_loops_count_their_trips() -> None:
@@ -85,55 +85,34 @@ PROGRAMS: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("spu") / "spu.log"
-    options = libspu.logging.LogOptions()
-    options.log_level = libspu.logging.LogLevel.INFO
-    options.enable_console_logger = False
-    options.system_log_path = str(path)
-    options.trace_log_path = "/dev/null"
-    libspu.logging.setup_logging(options)
-    return path
+_runs = itertools.count()
 
 
-def _measure(fn: Callable[..., Any], args: tuple[Any, ...], log: Path) -> tuple[int, int]:
+def _measure(fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[int, int]:
     """Bytes of all parties and rounds of the slowest, as SPU counts them."""
-    config = libspu.RuntimeConfig(protocol=libspu.ProtocolKind.ABY3, field=libspu.FieldType.FM64)
-    config.fxp_fraction_bits = 18
-    config.sort_method = libspu.RuntimeConfig.SortMethod.SORT_RADIX
-    config.enable_pphlo_profile = True
-    io = spu.api.Io(3, config)
-    secret = libspu.Visibility.VIS_SECRET
-    names = [f"in{i}" for i in range(len(args))]
-    code, _ = frontend.compile(
-        frontend.Kind.JAX, fn, list(args), {}, names, [secret] * len(args), lambda o: [f"o{i}" for i in range(len(o))]
-    )
-    shares = [io.make_shares(a, secret) for a in args]
-    link = libspu.link.Desc()
-    for rank in range(3):
-        link.add_party(f"p{rank}", f"cost{rank}")
+    config, names = runtime_config("aby3"), ("a", "b", "c")
+    specs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in args]
+    with enable_x64():
+        cut = partition(fn, specs, protocol="aby3", kernels="spu")
+    shares = [Sharer(config).share(a) for a in args]
+    run = f"cost{next(_runs)}"
 
-    def party(rank: int) -> None:
-        runtime = spu.api.Runtime(libspu.link.create_mem(link, rank), config)
-        for name, share in zip(names, shares, strict=True):
-            runtime.set_var(name, share[rank])
-        runtime.run(code)
+    def party(rank: int) -> RunCost:
+        device = SpuDevice(rank, lambda: memory_link(names, rank, run), config)
+        device.connect()
+        for name, share, arg in zip(cut.inputs, shares, args, strict=True):
+            device.load(name, share[rank], dtype=arg.dtype, shape=arg.shape)
+        costs = [device.run(device.compile(region)) for region in cut.regions if isinstance(region, SpuRegion)]
+        device.close()
+        return sum(costs, RunCost())
 
-    start = log.stat().st_size if log.exists() else 0
-    threads = [threading.Thread(target=party, args=(rank,)) for rank in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    text = log.read_text()[start:]
-    sent = re.findall(r"Link details: total send bytes (\d+), recv bytes \d+, send actions (\d+)", text)
-    assert len(sent) == 3, "SPU logs one line a party"
-    return sum(int(size) for size, _ in sent), max(int(count) for _, count in sent)
+    with ThreadPoolExecutor(3) as pool:
+        spent = [future.result(120) for future in [pool.submit(party, rank) for rank in range(3)]]
+    return sum(cost.bytes_sent for cost in spent), max(cost.rounds for cost in spent)
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_estimates_are_close_to_what_spu_counts(name: str, log: Path) -> None:
+def test_estimates_are_close_to_what_spu_counts(name: str) -> None:
     rng = np.random.default_rng(3)
     args = (
         rng.integers(0, 10, ROWS),
@@ -141,7 +120,7 @@ def test_estimates_are_close_to_what_spu_counts(name: str, log: Path) -> None:
         rng.integers(-32, 32, ROWS) / 4,
         rng.random(ROWS) > 0.5,
     )
-    size, rounds = _measure(PROGRAMS[name], args, log)
+    size, rounds = _measure(PROGRAMS[name], args)
     cost = spu_cost(jax.make_jaxpr(PROGRAMS[name])(*args), "aby3", COSTS)
     assert not cost.exact
     assert 0.6 < (cost.bytes + 1000) / (size + 1000) < 1.6, (cost.bytes, size)

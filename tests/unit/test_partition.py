@@ -21,6 +21,12 @@ RNG = np.random.default_rng(5)
 ARGS = (RNG.integers(-9, 9, 6), RNG.integers(0, 64, 6) / 8, RNG.random(6) > 0.5)
 
 
+def kernel_in_clear(region: KernelRegion, ins: list[Any]) -> list[Any]:
+    if region.primitive in ops.PRIMITIVES:
+        return list(ops.PRIMITIVES[region.primitive].primitive.bind(*ins, **region.params))
+    return [getattr(lax, region.primitive)(*map(jnp.asarray, ins))]
+
+
 def execute(parts: Partitioned, args: tuple[Any, ...]) -> list[Any]:
     """Run the regions in the clear, as an executor would on shares."""
     env = dict(zip(parts.inputs, args, strict=True))
@@ -29,7 +35,7 @@ def execute(parts: Partitioned, args: tuple[Any, ...]) -> list[Any]:
         if isinstance(region, SpuRegion):
             outs = core.jaxpr_as_fun(region.jaxpr)(*ins)
         else:
-            outs = ops.PRIMITIVES[region.primitive].primitive.bind(*ins, **region.params)
+            outs = kernel_in_clear(region, ins)
         env.update(zip(region.outputs, outs, strict=True))
     return [env[name] for name in parts.outputs]
 
@@ -89,9 +95,54 @@ def test_a_kernel_takes_no_public_operand() -> None:
     assert [type(r) for r in parts.regions] == [SpuRegion]
 
 
-def test_loop_bodies_stay_in_spu() -> None:
+def test_loops_with_kernels_are_unrolled() -> None:
     parts = partition(looped, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")
-    assert [type(r) for r in parts.regions] == [SpuRegion]
+    assert sum(isinstance(r, KernelRegion) for r in parts.regions) == 3
+    for got, want in zip(execute(parts, ARGS), jax.tree.leaves(jax.jit(looped)(*ARGS)), strict=True):
+        np.testing.assert_array_equal(got, want)
+    stays = partition(looped, [INT, FLOAT, BOOL], protocol="aby3", kernels="spu")
+    assert [type(r) for r in stays.regions] == [SpuRegion]
+
+
+def stacked(x: Any, f: Any, b: Any) -> Any:
+    def turn(carry: Any, xs: Any) -> tuple[Any, Any]:
+        moved = ops.sort_rows((carry + xs[0],), (f,), (8,))[0]
+        return moved, (moved[0], xs[1])
+
+    return lax.scan(turn, x + 9, (jnp.stack([x, x]) + 9, jnp.stack([f, f])), reverse=True)
+
+
+def test_an_unrolled_scan_stacks_its_results() -> None:
+    parts = partition(stacked, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")
+    assert sum(isinstance(r, KernelRegion) for r in parts.regions) == 2
+    for got, want in zip(execute(parts, ARGS), jax.tree.leaves(jax.jit(stacked)(*ARGS)), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_independent_kernels_share_the_regions_around_them() -> None:
+    def fn(x: Any, y: Any) -> Any:
+        return [(x * k < y * k) & (y > k) for k in range(2, 6)]
+
+    parts = partition(fn, [INT, INT], protocol="aby3", kernels="native")
+    kinds = [type(r) for r in parts.regions]
+    assert kinds == [SpuRegion, *[KernelRegion] * 8, SpuRegion]
+    for got, want in zip(execute(parts, (ARGS[0], ARGS[0] + 1)), fn(ARGS[0], ARGS[0] + 1), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_public_values_are_made_where_they_are_read() -> None:
+    def fn(x: Any, y: Any) -> Any:
+        ones = jnp.arange(6) * 2 + 1
+        return ((x < y) * ones + ops.sort_rows((x,), (ones,), (8,))[1]) * ones, ones
+
+    parts = partition(fn, [INT, INT], protocol="aby3", kernels="native")
+    *_, last = [r for r in parts.regions if isinstance(r, SpuRegion)]
+    sort = next(r for r in parts.regions if isinstance(r, KernelRegion) and r.primitive == "sort_rows")
+    assert not set(last.inputs) & {name for r in parts.regions[:1] for name in r.outputs}
+    assert sort.inputs[1] in parts.regions[0].outputs
+    args = (ARGS[0] + 9, ARGS[0] + 10)
+    for got, want in zip(execute(parts, args), fn(*args), strict=True):
+        np.testing.assert_array_equal(got, want)
 
 
 def test_every_party_gets_the_same_cut() -> None:
@@ -115,7 +166,7 @@ def test_nested_calls_are_inlined() -> None:
     def inner(x: Any) -> Any:
         return jax.jit(lambda v: v * 2)(x) + 1
 
-    parts = partition(lambda x: jax.nn.silu(inner(x)), [FLOAT], protocol="aby3")
+    parts = partition(lambda x: jax.nn.silu(inner(x)), [FLOAT], protocol="aby3", kernels="spu")
     (region,) = parts.regions
     assert isinstance(region, SpuRegion)
     assert not {e.primitive.name for e in region.jaxpr.jaxpr.eqns} & {"pjit", "custom_jvp_call"}
@@ -136,7 +187,7 @@ def test_dead_code_and_unused_columns_are_dropped() -> None:
         _, first, _ = ops.sort_rows((x,), (f, f * 2), (8,))
         return first
 
-    (region,) = partition(fn, [INT, FLOAT], protocol="aby3").regions
+    (region,) = partition(fn, [INT, FLOAT], protocol="aby3", kernels="spu").regions
     assert isinstance(region, SpuRegion)
     (sort,) = region.jaxpr.jaxpr.eqns
     assert sort.params["keep"] == (False,)
@@ -158,7 +209,7 @@ def test_sorts_know_their_protocol_even_in_loops(method: str) -> None:
         return lax.scan(step, x, None, length=2)[0]
 
     protocol = "cheetah" if method == "network" else "aby3"
-    (region,) = partition(fn, [INT], protocol=protocol).regions
+    (region,) = partition(fn, [INT], protocol=protocol, kernels="spu").regions
     assert isinstance(region, SpuRegion)
     assert f"method={method}" in str(region.jaxpr)
 

@@ -1,4 +1,4 @@
-"""Costs of the engine's own primitives: exact for native kernels, estimated for their SPU lowering.
+"""Costs of the engine's own primitives in SPU: estimates.
 
 The SPU figures were calibrated with SPU's own counters (``enable_pphlo_profile``) on spu 0.9.5, ``ABY3``, ``FM64``:
 bytes of all three parties together, per element.
@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from mpc_compiler.cost.model import ZERO, Cost
 
-__all__ = ["compact_spu", "log2_ceil", "ring_matmul_native", "ring_matmul_spu", "segment_scan_spu", "sort_rows_spu"]
+__all__ = ["compact_spu", "log2_ceil", "ring_matmul_spu", "segment_scan_spu", "sort_rows_spu"]
 
 A2B = Cost(8, 336, exact=False)
 B2A_BIT = Cost(2, 32, exact=False)
@@ -84,16 +84,8 @@ def segment_scan_spu(protocol: str, n: int, op: str) -> Cost:
     return each(B2A_BIT, n) + Cost(step.rounds * levels, step.bytes * 2 * n, 6 * n * levels, exact=False)
 
 
-def ring_matmul_native(g: int, n: int, c: int) -> Cost:
-    """Cost of the native replicated product [g, n] × [n, c]: one round, 8 bytes an element of the result and party.
-
-    Exact. Each party multiplies locally, adds a fresh sharing of zero and sends its summand to one neighbour.
-    """
-    return Cost(1, 3 * 8 * g * c, g * n * c // 8 + (g + c) * n)
-
-
 def ring_matmul_spu(protocol: str, g: int, n: int, c: int) -> Cost:
-    """Cost of the same product in SPU. Under ``aby3`` it sends as much as the native one; an estimate."""
+    """Cost of a product [g, n] × [n, c] in SPU. Under ``aby3`` it sends as much as the native one; an estimate."""
     rounds = min(g, c) if g * n * c > SPU_DOT_LIMIT else 1
     if protocol == "aby3":
         return Cost(rounds, 24 * g * c, 4 * g * n * c, exact=False)

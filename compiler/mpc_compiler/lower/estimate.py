@@ -48,7 +48,7 @@ def estimate(compiled: Compiled) -> Estimate:
 def _compute(compute: Compute, compiled: Compiled) -> Estimate:
     protocol = compiled.options.protocol
     rows = {source.id: source.rows for source in compute.inputs}
-    program = build_program(compute, rows)
+    program = build_program(compute, rows, kernels=compiled.options.native)
     cut = partition(
         program.fn,
         program.specs,

@@ -99,7 +99,7 @@ def input_slots(compute: Compute) -> tuple[Slot, ...]:
     return tuple(slots)
 
 
-def build_program(compute: Compute, rows: Mapping[str, int]) -> Program:
+def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = False) -> Program:
     """The program for inputs of these (public) row counts.
 
     Parameters
@@ -108,6 +108,8 @@ def build_program(compute: Compute, rows: Mapping[str, int]) -> Program:
         The stage.
     rows : mapping of str to int
         Rows of each input, by its id.
+    kernels : bool
+        Whether native kernels will run what they can (:attr:`Options.native`).
     """
     slots = input_slots(compute)
     outputs: list[Slot] = []
@@ -115,7 +117,7 @@ def build_program(compute: Compute, rows: Mapping[str, int]) -> Program:
     def fn(*arrays: jax.Array) -> tuple[jax.Array, ...]:
         outputs.clear()
         found = dict(zip(slots, arrays, strict=True))
-        run = _Run(found, {source.id: rows[source.id] for source in compute.inputs})
+        run = _Run(found, {source.id: rows[source.id] for source in compute.inputs}, kernels=kernels)
         made: list[jax.Array] = []
         for name, rel in zip(compute.names, compute.rels, strict=True):
             for slot, array in _outputs(name, release(run.table(rel)), schema_of(rel)):
@@ -146,9 +148,10 @@ def _outputs(name: str, table: Table, schema: Schema) -> list[tuple[Slot, jax.Ar
 class _Run:
     """Evaluates relations once each."""
 
-    def __init__(self, found: Mapping[Slot, jax.Array], rows: Mapping[str, int]) -> None:
+    def __init__(self, found: Mapping[Slot, jax.Array], rows: Mapping[str, int], *, kernels: bool) -> None:
         self._found = {(slot.relation, slot.column, slot.valid): array for slot, array in found.items()}
         self._rows = rows
+        self._kernels = kernels
         self._done: dict[Rel, Table] = {}
 
     def table(self, rel: Rel) -> Table:
@@ -170,7 +173,7 @@ class _Run:
             mask = evaluate(rel.predicate, below, schema_of(rel.input))
             return filter_rows(below, mask.value if mask.valid is None else mask.value & mask.valid)
         if isinstance(rel, Aggregate):
-            return _aggregate(rel, self.table(rel.input))
+            return _aggregate(rel, self.table(rel.input), kernels=self._kernels)
         if isinstance(rel, Sort):
             return sort_values(self.table(rel.input), _sort_keys(rel))
         if isinstance(rel, Limit):
@@ -200,7 +203,7 @@ def _bounds(dtype: DType) -> tuple[int, int] | tuple[float, float]:
     return (float(lo), float(hi)) if dtype.kind == "float" else (int(lo), int(hi))
 
 
-def _aggregate(rel: Aggregate, below: Table) -> Table:
+def _aggregate(rel: Aggregate, below: Table, *, kernels: bool) -> Table:
     schema = schema_of(rel.input)
     aggs = []
     for agg in rel.aggs:
@@ -215,7 +218,7 @@ def _aggregate(rel: Aggregate, below: Table) -> Table:
         assert field is not None
         lo, hi = field.dtype.bounds
         keys.append(Key(name, int(lo), int(hi), field.dtype.nullable))
-    return group_by(below, keys, aggs)
+    return group_by(below, keys, aggs, kernels=kernels)
 
 
 def _sort_keys(rel: Sort) -> Sequence[SortKey]:

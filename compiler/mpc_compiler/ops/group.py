@@ -16,7 +16,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from mpc_compiler.cost import LAN, Cost, seconds
+from mpc_compiler.cost import LAN, Cost, native, seconds
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops.domain_group import domain_totals
@@ -55,7 +55,9 @@ class Key:
         return 1 << 64 if self.lo is None or self.hi is None else self.hi - self.lo + 1
 
 
-def strategy(rows: int, domain: int, nulls: Sequence[bool], sums: int) -> Literal["domain", "sort"]:
+def strategy(
+    rows: int, domain: int, nulls: Sequence[bool], sums: int, *, kernels: bool = False
+) -> Literal["domain", "sort"]:
     """Choose how to group, from public facts.
 
     Parameters
@@ -67,6 +69,8 @@ def strategy(rows: int, domain: int, nulls: Sequence[bool], sums: int) -> Litera
         One entry for each MIN or MAX: whether its column may be NULL.
     sums : int
         Number of summed or counted columns.
+    kernels : bool
+        Whether native kernels sort, compact and compare.
 
     Returns
     -------
@@ -87,13 +91,18 @@ def strategy(rows: int, domain: int, nulls: Sequence[bool], sums: int) -> Litera
         one_hot += (2 if null else 1) * costs.each(costs.MULTIPLY, cells)
         one_hot += Cost(costs.log2_ceil(rows) * costs.MINIMUM.rounds, costs.MINIMUM.bytes * cells, 40 * cells)
     columns = 2 + sums + len(nulls)
-    by_sort = costs.sort_rows_spu("aby3", rows, domain.bit_length(), columns) + costs.each(costs.EQUAL, rows)
-    by_sort += costs.compact_spu("aby3", rows, columns)
-    by_sort += len(nulls) * costs.segment_scan_spu("aby3", rows, "min")
+    if kernels:
+        by_sort = native.sort_rows_native(rows, domain.bit_length() + 32 * bool(nulls), [64] * columns)
+        by_sort += native.equal_native(rows) + native.compact_native(rows, [1, *[64] * columns], inject=True)
+        by_sort += max(0, len(nulls) - 2) * native.segment_scan_native(rows, "min")
+    else:
+        by_sort = costs.sort_rows_spu("aby3", rows, domain.bit_length(), columns) + costs.each(costs.EQUAL, rows)
+        by_sort += costs.compact_spu("aby3", rows, columns)
+        by_sort += len(nulls) * costs.segment_scan_spu("aby3", rows, "min")
     return "domain" if seconds(one_hot, LAN) <= seconds(by_sort, LAN) else "sort"
 
 
-def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg]) -> Table:
+def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels: bool = False) -> Table:
     """Group rows by key and aggregate: pandas' ``groupby(keys, sort=True).agg(...)``.
 
     Parameters
@@ -104,6 +113,8 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg]) -> Table:
         int64 or bool columns, at least one; no two may share a name.
     aggs : sequence of Agg
         Aggregates; each gives a column.
+    kernels : bool
+        Whether native kernels sort, compact and compare: it decides what is cheap, not what comes out.
 
     Returns
     -------
@@ -148,14 +159,14 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg]) -> Table:
     domain = prod(sizes)
     nulls = [measures.columns[e.column].valid is not None for e in measures.extremes]
     sums = len(measures.sums) + len(measures.counts)
-    if strategy(table.rows, domain, nulls, sums) == "domain":
+    if strategy(table.rows, domain, nulls, sums, kernels=kernels) == "domain":
         code = offsets[0]
         for offset, size in zip(offsets[1:], sizes[1:], strict=True):
             code = code * size + offset
         totals = domain_totals(flag, code, domain, measures)
         totals.keys.update(_domain_keys(table, keys, sizes, totals.valid))
     else:
-        totals = sorted_totals(flag, offsets, sizes, measures)
+        totals = sorted_totals(flag, offsets, sizes, measures, by_value=kernels)
         totals.keys.update({k.name: _restore(o, k, table) for k, o in zip(keys, totals.offsets, strict=True)})
     return finish(totals, aggs, measures, den_max=table.rows)
 

@@ -44,11 +44,13 @@ class Agg:
 
 @dataclass(frozen=True)
 class Extreme:
-    """A MIN or MAX to compute; `neutral` never beats a value of the column."""
+    """A MIN or MAX to compute; `neutral` never beats a value of the column, whose public range is `lo` to `hi`."""
 
     column: str
     op: Literal["min", "max"]
     neutral: float
+    lo: float | None = None
+    hi: float | None = None
 
 
 @dataclass(frozen=True)
@@ -136,13 +138,12 @@ def _check(table: Table, agg: Agg) -> None:
 def _extreme(column: Column, agg: Agg) -> Extreme:
     assert agg.column is not None
     smallest = agg.fn == "min"
-    bound = agg.hi if smallest else agg.lo
-    if column.value.dtype == jnp.bool_:
-        bound = 1 if smallest else 0
+    lo, hi = (0, 1) if column.value.dtype == jnp.bool_ else (agg.lo, agg.hi)
+    bound = hi if smallest else lo
     if bound is None:
         bound = _FAR if smallest else -_FAR
     integral = column.value.dtype != jnp.float64
-    return Extreme(agg.column, "min" if smallest else "max", int(bound) if integral else float(bound))
+    return Extreme(agg.column, "min" if smallest else "max", int(bound) if integral else float(bound), lo, hi)
 
 
 def measures_of(table: Table, aggs: Sequence[Agg]) -> Measures:

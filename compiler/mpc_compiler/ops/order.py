@@ -136,7 +136,7 @@ def head(table: Table, n: int) -> Table:
     return replace(table, columns=columns, valid=None if table.valid is None else table.valid[:n])
 
 
-def value_counts(table: Table, key: Key, out: str = "count") -> Table:
+def value_counts(table: Table, key: Key, out: str = "count", *, kernels: bool = False) -> Table:
     """How often each value occurs, most frequent first; NULLs are not counted.
 
     Parameters
@@ -146,6 +146,8 @@ def value_counts(table: Table, key: Key, out: str = "count") -> Table:
         The column and its public range.
     out : str
         Name of the count column.
+    kernels : bool
+        See `group_by`.
 
     Returns
     -------
@@ -157,5 +159,5 @@ def value_counts(table: Table, key: Key, out: str = "count") -> Table:
     -----
     `group_by` with ``size``, then one sort of the groups by count.
     """
-    counts = group_by(table, [key], [Agg(out, "size", None, 0, table.rows)])
+    counts = group_by(table, [key], [Agg(out, "size", None, 0, table.rows)], kernels=kernels)
     return sort_values(counts, [SortKey(out, ascending=False, lo=0, hi=max(1, table.rows))])

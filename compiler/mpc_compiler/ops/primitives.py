@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from jax import Array, core, lax
 from jax.interpreters import mlir, partial_eval
 
+from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.cost.model import ZERO, Cost
 from mpc_compiler.ops.scan import inclusive_scan, mixed_dot
@@ -129,8 +130,22 @@ def _sort_rows_shape(
     return [core.ShapedArray(a.shape, a.dtype) for a in (*kept, *avals[len(bits) :])]
 
 
+def _widths(avals: Avals) -> list[int]:
+    """Bits of columns that native kernels move: one for a flag."""
+    return [1 if aval.dtype == jnp.bool_ else _RAW for aval in avals]
+
+
 def _sort_rows_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
-    columns = sum(params["keep"]) + len(avals) - len(params["bits"])
+    bits, keep = params["bits"], params["keep"]
+    if engine == "native":
+        keys = avals[: len(bits)]
+        known = sum(width for width, key in zip(bits, keys, strict=True) if key.dtype == jnp.bool_)
+        moved = [key for key, kept in zip(keys, keep, strict=True) if kept]
+        widths = _widths([*moved, *avals[len(bits) :]])
+        if sum(bits) == 1:
+            return native.compact_native(avals[0].shape[0], widths, inject=True)
+        return native.sort_rows_native(avals[0].shape[0], sum(bits), widths, known=known)
+    columns = sum(keep) + len(avals) - len(bits)
     if len(params["bits"]) == 1 and avals[0].dtype == jnp.bool_:
         return costs.compact_spu(protocol, avals[0].shape[0], columns)
     return costs.sort_rows_spu(protocol, avals[0].shape[0], sum(params["bits"]), columns)
@@ -155,7 +170,8 @@ def sort_rows(keys: Sequence[Array], payload: Sequence[Array], bits: Sequence[in
     Returns
     -------
     tuple of Array
-        The keys and then the payload, in sorted order. What is not used later is neither moved nor paid for.
+        The keys and then the payload, in sorted order. What is not used later, or is passed twice, is neither moved nor
+        paid for (twice).
 
     Notes
     -----
@@ -171,16 +187,15 @@ def sort_rows(keys: Sequence[Array], payload: Sequence[Array], bits: Sequence[in
     [[25, 33, 41], [8, 9, 7]]
     """
     keys = [jnp.asarray(key) for key in keys]
-    floats = [key for key in keys if key.dtype == jnp.float64]
+    columns = [*keys, *map(jnp.asarray, payload)]
     ordinal = [encode_fixed(key) if key.dtype == jnp.float64 else key for key in keys]
     keep = tuple(key.dtype != jnp.float64 for key in keys)
-    out = _sort_rows_p.bind(
-        *ordinal, *floats, *map(jnp.asarray, payload), bits=tuple(map(int, bits)), keep=keep, method="radix"
-    )
-    kept, rest = iter(out[: sum(keep)]), out[sum(keep) :]
-    moved_floats = iter(rest[: len(floats)])
-    moved_keys = [next(kept) if k else next(moved_floats) for k in keep]
-    return (*moved_keys, *rest[len(floats) :])
+    own = {id(key): key for key, kept in zip(keys, keep, strict=True) if kept}
+    rest = {id(column): column for column in columns if id(column) not in own}
+    out = _sort_rows_p.bind(*ordinal, *rest.values(), bits=tuple(map(int, bits)), keep=keep, method="radix")
+    kept = [id(key) for key, k in zip(keys, keep, strict=True) if k]
+    moved = dict(zip([*kept, *rest], out, strict=True))
+    return tuple(moved[id(column)] for column in columns)
 
 
 def _sort_rows_dce(used: list[bool], eqn: core.JaxprEqn) -> tuple[list[bool], core.JaxprEqn | None]:
@@ -204,6 +219,12 @@ def _compact_plain(flag: Array, *payload: Array, method: str) -> list[Array]:
         return _sort_rows_plain(dropped, *payload, bits=(1,), keep=(False,), method=method)
     key = _narrow(dropped.astype(jnp.int64), 1)
     return list(lax.sort((key, *payload), num_keys=1, is_stable=True)[1:])
+
+
+def _compact_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+    if engine == "native":
+        return native.compact_native(avals[0].shape[0], _widths(avals[1:]), inject=True)
+    return costs.compact_spu(protocol, avals[0].shape[0], len(avals) - 1)
 
 
 def _compact_shape(flag: core.ShapedArray, *payload: core.ShapedArray, method: str) -> list[core.ShapedArray]:
@@ -238,7 +259,10 @@ def compact(flag: Array, payload: Sequence[Array]) -> tuple[Array, ...]:
     >>> compact(np.array([False, True, True]), (np.array([1, 2, 3]),))[0].tolist()
     [2, 3, 1]
     """
-    return tuple(_compact_p.bind(jnp.asarray(flag), *map(jnp.asarray, payload), method="radix"))
+    columns = [jnp.asarray(column) for column in payload]
+    unique = {id(column): column for column in columns}
+    moved = dict(zip(unique, _compact_p.bind(jnp.asarray(flag), *unique.values(), method="radix"), strict=True))
+    return tuple(moved[id(column)] for column in columns)
 
 
 def _compact_dce(used: list[bool], eqn: core.JaxprEqn) -> tuple[list[bool], core.JaxprEqn | None]:
@@ -285,6 +309,12 @@ def _segment_scan_plain(start: Array, value: Array, *, op: str) -> list[Array]:
         return flag, f2 * v2 + (1 - f2) * merged
 
     return [inclusive_scan(combine, (start.astype(jnp.int64), value))[1]]
+
+
+def _segment_scan_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+    if engine == "native":
+        return native.segment_scan_native(avals[0].shape[0], params["op"])
+    return costs.segment_scan_spu(protocol, avals[0].shape[0], params["op"])
 
 
 _segment_scan_p = _define(
@@ -343,7 +373,7 @@ def _ring_matmul_plain(a: Array, b: Array) -> list[Array]:
 
 def _ring_matmul_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
     (g, n), c = avals[0].shape, avals[1].shape[1]
-    return costs.ring_matmul_native(g, n, c) if engine == "native" else costs.ring_matmul_spu(protocol, g, n, c)
+    return native.ring_matmul_native(g, n, c) if engine == "native" else costs.ring_matmul_spu(protocol, g, n, c)
 
 
 _ring_matmul_p = _define(
@@ -470,14 +500,8 @@ def adapt(name: str, params: Params, protocol: str) -> dict[str, Any]:
 
 PRIMITIVES: dict[str, PrimitiveInfo] = {
     "sort_rows": PrimitiveInfo(_sort_rows_p, _sort_rows_cost, kernel=True),
-    "compact": PrimitiveInfo(
-        _compact_p, lambda p, _, avals, __: costs.compact_spu(p, avals[0].shape[0], len(avals) - 1), kernel=True
-    ),
-    "segment_scan": PrimitiveInfo(
-        _segment_scan_p,
-        lambda p, _, avals, params: costs.segment_scan_spu(p, avals[0].shape[0], params["op"]),
-        kernel=True,
-    ),
+    "compact": PrimitiveInfo(_compact_p, _compact_cost, kernel=True),
+    "segment_scan": PrimitiveInfo(_segment_scan_p, _segment_scan_cost, kernel=True),
     "ring_matmul": PrimitiveInfo(_ring_matmul_p, _ring_matmul_cost, kernel=True),
     "encode_fixed": PrimitiveInfo(_encode_fixed_p, lambda *_: ZERO, kernel=False),
     "decode_fixed": PrimitiveInfo(_decode_fixed_p, lambda *_: ZERO, kernel=False),

@@ -26,7 +26,9 @@ _RAW = 64
 Word = tuple[Array, int]
 
 
-def sorted_totals(flag: Array | None, offsets: Sequence[Array], sizes: Sequence[int], measures: Measures) -> Totals:
+def sorted_totals(
+    flag: Array | None, offsets: Sequence[Array], sizes: Sequence[int], measures: Measures, *, by_value: bool = False
+) -> Totals:
     """Totals of the keys that occur, in ascending order of the keys.
 
     Parameters
@@ -39,6 +41,9 @@ def sorted_totals(flag: Array | None, offsets: Sequence[Array], sizes: Sequence[
         Number of possible values of each key.
     measures : Measures
         Of n ≥ 1 rows.
+    by_value : bool
+        Sort the rows of a group by one of the columns whose MIN and MAX are wanted: they then stand first and last, and
+        need no scan. Pays where key bits are cheap.
 
     Returns
     -------
@@ -47,35 +52,65 @@ def sorted_totals(flag: Array | None, offsets: Sequence[Array], sizes: Sequence[
     """
     rows = offsets[0].shape[0]
     words = _words(flag, offsets, sizes)
-    nulls = [v for e in measures.extremes if (v := measures.columns[e.column].valid) is not None]
-    values = [measures.columns[e.column].value for e in measures.extremes]
+    ranked = _ranked_column(measures) if by_value else None
+    scanned = [e for e in measures.extremes if e.column != ranked]
+    nulls = [v for e in scanned if (v := measures.columns[e.column].valid) is not None]
+    values = [measures.columns[e.column].value for e in scanned]
     summed = measures.summed()
     flags = [] if flag is None else [flag]
-    payload = [*flags, *offsets, *summed, *values, *nulls]
-    moved = list(sort_rows([w for w, _ in words], payload, [bits for _, bits in words]))
+    last = [] if ranked is None else [_value_key(ranked, measures)]
+    whole = [] if ranked is None else [measures.columns[ranked].value]
+    by = [*words, *last]
+    moved = list(
+        sort_rows([w for w, _ in by], [*flags, *offsets, *summed, *values, *nulls, *whole], [b for _, b in by])
+    )
     codes = [moved.pop(0) for _ in words]
+    del moved[: len(last)]
     flags = [moved.pop(0) for _ in flags]
     keys = [moved.pop(0) for _ in offsets]
     summed = [moved.pop(0) for _ in summed]
     values = [moved.pop(0) for _ in values]
     end = _ends(codes)
-    start = jnp.concatenate([jnp.ones(1, jnp.int64), end[:-1].astype(jnp.int64)])
-    extremes = []
-    for extreme, value in zip(measures.extremes, values, strict=True):
+    extremes = {}
+    for extreme, value in zip(scanned, values, strict=True):
         if measures.columns[extreme.column].valid is not None:
             value = jnp.where(moved.pop(0), value, jnp.asarray(extreme.neutral, value.dtype))
-        extremes.append(segment_scan(start, value, extreme.op))
+        start = jnp.concatenate([jnp.ones(1, jnp.int64), end[:-1].astype(jnp.int64)])
+        extremes[extreme] = segment_scan(start, value, extreme.op)
     ones = 1 - (~flags[0]).astype(jnp.int64) if flags else jnp.ones(rows, jnp.int64)
     running = [prefix_sum(a) for a in (ones, *summed)]
-    packed = list(compact(end, (end, *flags, *keys, *running, *extremes)))
+    ends = [
+        a for w in moved for a in (w, jnp.concatenate([w[1:], w[:1]]))
+    ]  # a group's last value, the next one's first
+    packed = list(compact(end, (end, *flags, *keys, *running, *extremes.values(), *ends)))
     groups = min(rows, prod(sizes))
     packed = [a[:groups] for a in packed]
     valid = both(packed.pop(0), packed.pop(0) if flags else None)
     keys = [packed.pop(0) for _ in keys]
     size, *sums = [_differences(packed.pop(0)) for _ in running]
-    totals = measures.totals(size, sums, packed)
+    found = {extreme: packed.pop(0) for extreme in extremes}
+    if ranked is not None:
+        largest, following = packed
+        smallest = jnp.concatenate([moved[0][:1], following[:-1]])
+        found |= {e: largest if e.op == "max" else smallest for e in measures.extremes if e.column == ranked}
+    totals = measures.totals(size, sums, [found[e] for e in measures.extremes])
     totals.valid, totals.offsets, totals.packed = valid, keys, True
     return totals
+
+
+def _ranked_column(measures: Measures) -> str | None:
+    """The column without NULLs of which most extremes are wanted."""
+    wanted = [e.column for e in measures.extremes if measures.columns[e.column].valid is None]
+    return max(wanted, key=wanted.count) if wanted else None
+
+
+def _value_key(name: str, measures: Measures) -> Word:
+    """A column as a sort key, as narrow as its range allows."""
+    value = measures.columns[name].value
+    extreme = next(e for e in measures.extremes if e.column == name)
+    if value.dtype == jnp.float64 or extreme.lo is None or extreme.hi is None:
+        return value, _RAW
+    return value - int(extreme.lo), _width(int(extreme.hi) - int(extreme.lo) + 1)
 
 
 def _words(flag: Array | None, offsets: Sequence[Array], sizes: Sequence[int]) -> list[Word]:

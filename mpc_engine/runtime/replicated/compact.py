@@ -21,14 +21,14 @@ from mpc_kernels.permute import invert_var
 __all__ = ["compact"]
 
 
-def compact(party: Replicated, flag: Bits, payload: Sequence[Column]) -> tuple[list[Column], Order]:
+def compact(party: Replicated, flag: Column, payload: Sequence[Column]) -> tuple[list[Column], Order]:
     """Bring the rows whose flag is 1 to the front, stably. Cost: :func:`~.bit_cost.compact_cost`.
 
     Parameters
     ----------
     party : Replicated
-    flag : Bits
-        One plane.
+    flag : Bits or pairs uint64[n, 2]
+        One plane, or numbers 0 and 1, which saves the bit injection.
     payload : sequence of pairs uint64[n, 2] or Bits
         The flag too, if it is wanted in the new order.
 
@@ -42,10 +42,10 @@ def compact(party: Replicated, flag: Bits, payload: Sequence[Column]) -> tuple[l
     -----
     Discloses nothing: what is opened is a uniform permutation. How many rows are flagged stays secret.
     """
-    if flag.bits != 1:
+    if isinstance(flag, Bits) and flag.bits != 1:
         raise ValueError(f"a flag is one bit, not {flag.bits}")
-    rows = flag.rows
-    ones = inject(party, flag)[0]
+    ones = inject(party, flag)[0] if isinstance(flag, Bits) else flag
+    rows = len(ones)
     count = np.cumsum(ones, axis=0, dtype=np.uint64)
     total = count[-1:] if rows else np.zeros((1, 2), np.uint64)
     number = np.arange(rows, dtype=np.int64)

@@ -1,41 +1,30 @@
 """Cut a program into SPU regions and native kernel calls.
 
-A program is a JAX function over secret arrays. It is traced once, nested calls are inlined, dead code is dropped;
-then runs of ordinary equations become SPU regions, and equations that a native kernel does better become kernel
-regions between them. Every party does this for itself, and compares the digest of what came out, so nothing here may
-depend on anything but the arguments: regions keep program order, and variables are numbered in the order of their
-making.
+A program is a JAX function over secret arrays. It is traced once, nested calls are inlined, loops with kernels in them
+are unrolled, dead code is dropped; equations that a native kernel does better become kernel regions, and the ordinary
+equations between them SPU regions: as few as the dependencies allow. Every party does this for itself, and compares the
+digest of what came out, so nothing here may depend on anything but the arguments: equations keep program order within a
+region, and variables are numbered in the order of their making.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import jax
 from jax import core
-from jax.interpreters import partial_eval
 
-from mpc_compiler.cost import LAN, ZERO, Cost, LinkProfile, seconds
+from mpc_compiler.cost import LAN, ZERO, Cost, LinkProfile
 from mpc_compiler.cost.spu import spu_cost
 from mpc_compiler.errors import UnsupportedError
-from mpc_compiler.ops.primitives import PRIMITIVES, adapt
+from mpc_compiler.ops.primitives import PRIMITIVES
+from mpc_compiler.partition.choose import NATIVE, Kernels, avals_of, chooser, native_cost
+from mpc_compiler.partition.trace import public_vars, trace
 
-__all__ = ["KernelRegion", "Kernels", "Partitioned", "SpuRegion", "partition"]
+__all__ = ["KernelRegion", "Partitioned", "SpuRegion", "partition"]
 
-Kernels = Literal["auto", "native", "spu"]
-NATIVE = frozenset({"ring_matmul"})
-"""Primitives with a native kernel, under ``aby3`` only."""
-
-_HANDOVER = Cost(rounds=1)
-_CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
-_INLINED = frozenset(
-    (
-        *("pjit", "closed_call", "core_call", "core_closed_call", "remat", "checkpoint"),
-        *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
-    )
-)
 _COSTS = {name: info.cost for name, info in PRIMITIVES.items()}
 
 
@@ -75,7 +64,8 @@ class KernelRegion:
     inputs, outputs : tuple of str
         Variable names.
     cost : Cost
-        Exact.
+    types : tuple of (shape, dtype name)
+        Of the outputs.
     """
 
     primitive: str
@@ -83,6 +73,7 @@ class KernelRegion:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     cost: Cost
+    types: tuple[tuple[tuple[int, ...], str], ...]
 
     def __str__(self) -> str:
         given = "".join(f", {name}={value}" for name, value in sorted(self.params.items()))
@@ -130,60 +121,6 @@ def _names(names: Sequence[str]) -> str:
     return ", ".join(names) or "()"
 
 
-# ---- tracing
-
-
-def _closed(value: Any) -> core.ClosedJaxpr:
-    return value if isinstance(value, core.ClosedJaxpr) else core.ClosedJaxpr(value, ())
-
-
-def _evaluate(closed: core.ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
-    """Run a jaxpr equation by equation, stepping into calls: traced, this is the program without nested jit."""
-    env: dict[core.Var, Any] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-    env.update(zip(closed.jaxpr.invars, args, strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, core.Literal) else env[atom]
-
-    for eqn in closed.jaxpr.eqns:
-        ins = [read(v) for v in eqn.invars]
-        body = next((eqn.params[key] for key in _CALLS if key in eqn.params), None)
-        if eqn.primitive.name in _INLINED and body is not None:
-            outs = _evaluate(_closed(body), ins)
-        else:
-            functions, params = eqn.primitive.get_bind_params(eqn.params)
-            outs = eqn.primitive.bind(*functions, *ins, **params)
-            outs = outs if eqn.primitive.multiple_results else [outs]
-        env.update(zip(eqn.outvars, outs, strict=True))
-    return [read(v) for v in closed.jaxpr.outvars]
-
-
-def _adapted(value: Any, protocol: str) -> Any:
-    """The same jaxpr with primitives set for the protocol, in loop bodies too."""
-    if isinstance(value, core.ClosedJaxpr):
-        return core.ClosedJaxpr(_adapted(value.jaxpr, protocol), value.consts)
-    if isinstance(value, tuple | list):
-        return type(value)(_adapted(v, protocol) for v in value) if any(map(_holds_jaxpr, value)) else value
-    if not isinstance(value, core.Jaxpr):
-        return value
-    eqns = []
-    for eqn in value.eqns:
-        params = {name: _adapted(v, protocol) for name, v in eqn.params.items()}
-        eqns.append(eqn.replace(params=adapt(eqn.primitive.name, params, protocol)))
-    return value.replace(eqns=eqns)
-
-
-def _holds_jaxpr(value: Any) -> bool:
-    return isinstance(value, core.Jaxpr | core.ClosedJaxpr)
-
-
-def _trace(fn: Callable[..., Any], specs: Sequence[jax.ShapeDtypeStruct], protocol: str) -> core.ClosedJaxpr:
-    closed = _adapted(jax.make_jaxpr(fn)(*specs), protocol)
-    flat = jax.make_jaxpr(lambda *args: _evaluate(closed, args))(*specs)
-    jaxpr, _ = partial_eval.dce_jaxpr(flat.jaxpr, [True] * len(flat.jaxpr.outvars), instantiate=True)
-    return core.ClosedJaxpr(jaxpr, flat.consts)
-
-
 # ---- cutting
 
 
@@ -194,7 +131,7 @@ class _Cutter:
         self.jaxpr = program.jaxpr
         self.consts = dict(zip(self.jaxpr.constvars, program.consts, strict=True))
         self.protocol = protocol
-        self.public = _public_vars(self.jaxpr)
+        self.public = public_vars(self.jaxpr)
         self.names = {v: f"in{i}" for i, v in enumerate(self.jaxpr.invars)}
         self.made = 0
 
@@ -224,58 +161,68 @@ class _Cutter:
             self.names.update(zip(outs, outputs, strict=True))
         return SpuRegion(inputs, outputs, jaxpr, spu_cost(jaxpr, self.protocol, _COSTS))
 
+    def constants(self, eqn: core.JaxprEqn) -> list[Region]:
+        """A region that makes variables of the program's constants that a kernel reads."""
+        read = list(dict.fromkeys(v for v in eqn.invars if v in self.consts and v not in self.names))
+        if not read:
+            return []
+        region = self.region([], read, set())
+        self.names.update(zip(read, region.outputs, strict=True))
+        return [region]
+
     def kernel(self, eqn: core.JaxprEqn) -> KernelRegion:
         name = eqn.primitive.name
         inputs = tuple(self.names[v] for v in eqn.invars)
         outputs = tuple(self.fresh() for _ in eqn.outvars)
         self.names.update(zip(eqn.outvars, outputs, strict=True))
-        cost = PRIMITIVES[name].cost(self.protocol, "native", _avals(eqn), eqn.params)
-        return KernelRegion(name, dict(eqn.params), inputs, outputs, cost)
+        params = dict(eqn.params) if name in PRIMITIVES else {}
+        types = tuple((tuple(aval.shape), str(aval.dtype)) for aval in avals_of(eqn.outvars))
+        return KernelRegion(name, params, inputs, outputs, native_cost(eqn), types)
 
 
-def _avals(eqn: core.JaxprEqn) -> list[core.ShapedArray]:
-    return [v.aval for v in eqn.invars if isinstance(v.aval, core.ShapedArray)]
+class _Schedule:
+    """Puts equations in an order with as few regions as their dependencies allow.
 
+    An equation stands on the lowest possible level above those that it reads from; SPU has the even levels and the
+    kernels the odd ones. Equations over public values only are repeated in every region that needs them: a constant
+    that came in from outside would be treated as a secret.
+    """
 
-def _public_vars(jaxpr: core.Jaxpr) -> set[core.Var]:
-    public = set(jaxpr.constvars)
-    for eqn in jaxpr.eqns:
-        if all(isinstance(v, core.Literal) or v in public for v in eqn.invars):
-            public.update(eqn.outvars)
-    return public
+    def __init__(self, cutter: _Cutter, native: Callable[[core.JaxprEqn], bool]) -> None:
+        self._native = native
+        self._public = [eqn for eqn in cutter.jaxpr.eqns if all(map(cutter.is_public, eqn.invars))]
+        secret = [eqn for eqn in cutter.jaxpr.eqns if not all(map(cutter.is_public, eqn.invars))]
+        self._levels: dict[int, list[core.JaxprEqn]] = {}
+        self._wanted: dict[int, set[core.Var]] = {0: {v for v in cutter.jaxpr.outvars if isinstance(v, core.Var)}}
+        self._place(secret)
 
+    def _place(self, eqns: Sequence[core.JaxprEqn]) -> None:
+        level: dict[core.Var, int] = {}
+        for eqn in eqns:
+            odd = int(self._native(eqn))
+            below = max((level.get(v, 0) for v in eqn.invars if isinstance(v, core.Var)), default=0)
+            here = below if below % 2 == odd else below + 1
+            level.update((v, here) for v in eqn.outvars)
+            self._levels.setdefault(here, []).append(eqn)
+            self._wanted.setdefault(here - odd, set()).update(v for v in eqn.invars if isinstance(v, core.Var))
 
-def _runs(eqns: Sequence[core.JaxprEqn], native: Callable[[core.JaxprEqn], bool]) -> Iterator[list[core.JaxprEqn]]:
-    """Runs of SPU equations, and native equations one by one."""
-    run: list[core.JaxprEqn] = []
-    for eqn in eqns:
-        if native(eqn):
-            if run:
-                yield run
-            yield [eqn]
-            run = []
-        else:
-            run.append(eqn)
-    if run:
-        yield run
+    def runs(self) -> Iterator[list[core.JaxprEqn]]:
+        """Equations of one SPU region, or one native equation, again and again."""
+        for number in range(max([0, *self._levels]) + 1):
+            eqns = self._levels.get(number, [])
+            if number % 2:
+                yield from ([eqn] for eqn in eqns)
+            elif whole := [*self._needed(self._wanted.get(number, set())), *eqns]:
+                yield whole
 
-
-def _chooser(
-    cutter: _Cutter, kernels: Kernels, available: frozenset[str], link: LinkProfile
-) -> Callable[[core.JaxprEqn], bool]:
-    def native(eqn: core.JaxprEqn) -> bool:
-        name = eqn.primitive.name
-        if cutter.protocol != "aby3" or kernels == "spu" or name not in available or name not in PRIMITIVES:
-            return False
-        if any(map(cutter.is_public, eqn.invars)):
-            return False  # a kernel takes shares; SPU multiplies by public numbers for nothing
-        if kernels == "native":
-            return True
-        avals, cost = _avals(eqn), PRIMITIVES[name].cost
-        ours = cost("aby3", "native", avals, eqn.params) + _HANDOVER
-        return seconds(ours, link) < seconds(cost("aby3", "spu", avals, eqn.params), link)
-
-    return native
+    def _needed(self, wanted: set[core.Var]) -> list[core.JaxprEqn]:
+        """Public equations that make these variables."""
+        needed, found = set(wanted), []
+        for eqn in reversed(self._public):
+            if not needed.isdisjoint(eqn.outvars):
+                found.append(eqn)
+                needed.update(v for v in eqn.invars if isinstance(v, core.Var))
+        return found[::-1]
 
 
 def partition(
@@ -317,9 +264,9 @@ def partition(
 
     Notes
     -----
-    A primitive inside a loop body stays in SPU, where its plain lowering runs: a region cannot be entered from within
-    another. So does one with a public operand. An output that is an argument or a constant goes through an SPU region
-    of its own, so that each output is a value of its own.
+    A loop with a fixed number of turns and a primitive of ours in it is unrolled; inside other loops primitives stay in
+    SPU, where their plain lowering runs: a region cannot be entered from within another. An output that is an argument
+    or a constant goes through an SPU region of its own, so that each output is a value of its own.
 
     Examples
     --------
@@ -330,7 +277,7 @@ def partition(
       spu     v0 <- in0, in1: 2 equations, ~1 rounds, ~96 B
     """
     try:
-        program = _trace(fn, specs, protocol)
+        program = trace(fn, specs, protocol, unroll=protocol == "aby3" and kernels != "spu" and bool(available))
     except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as error:
         raise UnsupportedError(
             "the program needs the value of a secret to go on (a branch, a loop bound, an index or a shape)",
@@ -338,8 +285,8 @@ def partition(
             hint="use jax.numpy.where(condition, a, b) instead of if, and masks instead of boolean indexing",
         ) from error
     cutter = _Cutter(program, protocol)
-    native = _chooser(cutter, kernels, available, link)
-    regions = _regions(cutter, list(_runs(program.jaxpr.eqns, native)), native)
+    native = chooser(cutter.is_public, kernels, available if protocol == "aby3" else frozenset(), link)
+    regions = _regions(cutter, list(_Schedule(cutter, native).runs()), native)
     outputs, copies = _outputs(cutter)
     public = {name for name, v in zip(outputs, program.jaxpr.outvars, strict=True) if cutter.is_public(v)}
     kept = tuple(r for r in (*regions, *copies) if r.outputs)
@@ -350,15 +297,19 @@ def _regions(
     cutter: _Cutter, runs: Sequence[list[core.JaxprEqn]], native: Callable[[core.JaxprEqn], bool]
 ) -> list[Region]:
     results = {v for v in cutter.jaxpr.outvars if not isinstance(v, core.Literal)}
-    wanted: list[set[core.Var]] = []  # what is read after each run
+    wanted: list[set[core.Var]] = []  # what later runs read, and do not make themselves
     for run in reversed(runs):
         wanted.append(set(results))
-        results.update(v for eqn in run for v in eqn.invars if not isinstance(v, core.Literal))
+        made = {v for eqn in run for v in eqn.outvars}
+        results.update(v for eqn in run for v in eqn.invars if not isinstance(v, core.Literal) and v not in made)
     wanted.reverse()
-    return [
-        cutter.kernel(run[0]) if native(run[0]) else cutter.spu(run, later)
-        for run, later in zip(runs, wanted, strict=True)
-    ]
+    regions: list[Region] = []
+    for run, later in zip(runs, wanted, strict=True):
+        if native(run[0]):
+            regions += [*cutter.constants(run[0]), cutter.kernel(run[0])]
+        else:
+            regions.append(cutter.spu(run, later - set(cutter.names)))
+    return regions
 
 
 def _outputs(cutter: _Cutter) -> tuple[tuple[str, ...], list[Region]]:

@@ -1,0 +1,124 @@
+"""Costs of the engine's primitives when native kernels run them, three parties with replicated shares (``aby3``).
+
+Rounds, and bytes of all parties together. Movers and scans are exact; what compares is an expectation, because the
+kernels choose how to compare by the size of the input (`mpc_engine.runtime.replicated.bit_cost` has the exact figures;
+a test holds the two together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+
+from mpc_compiler.cost.model import ZERO, Cost
+
+__all__ = [
+    "compact_native",
+    "compare_native",
+    "equal_native",
+    "ring_matmul_native",
+    "segment_scan_native",
+    "sigmoid_native",
+    "sort_rows_native",
+]
+
+_INJECT = 24
+"""Bytes that make a number of a shared bit, in two rounds."""
+
+
+def ring_matmul_native(g: int, n: int, c: int) -> Cost:
+    """Product [g, n] × [n, c]: one round, 8 bytes an element of the result and party. Exact.
+
+    Each party multiplies locally, adds a fresh sharing of zero and sends its summand to one neighbour.
+    """
+    return Cost(1, 3 * 8 * g * c, g * n * c // 8 + (g + c) * n)
+
+
+def _moved(n: int, widths: Sequence[int]) -> Cost:
+    """A shuffle of columns of so many bits each, 64 for a number."""
+    words = sum(n if width == 64 else width * _words(n) for width in widths)
+    return Cost(2, 32 * words, 8 * n * len(widths))
+
+
+def _words(n: int) -> int:
+    return -(-n // 64)
+
+
+def compact_native(n: int, widths: Sequence[int], *, inject: bool) -> Cost:
+    """Flagged rows first: a product, a shuffle with the places, and their opening. Exact.
+
+    Parameters
+    ----------
+    n : int
+    widths : sequence of int
+        Bits of each column: 1 for a flag that is shared as a bit, else 64.
+    inject : bool
+        True if the flag is shared as a bit, and is made a number first.
+    """
+    if n < 2:
+        return ZERO
+    flag = Cost(2, _INJECT * n) if inject else ZERO
+    return flag + Cost(1, 24 * n, 20 * n) + _moved(n, [64, *widths]) + Cost(1, 24 * n, 4 * n)
+
+
+def _bits_of(n: int, bits: int) -> Cost:
+    """The low bits of a number: a message of one party, and an addition with one AND a bit or a few more."""
+    return Cost(1 + min(bits, 8), n * (4 * bits - 3) // 8, n * bits // 8, exact=False)
+
+
+def compare_native(n: int, bits: int = 64) -> Cost:
+    """Whether a difference of `bits` bits is negative: 1.2 ANDs a bit in about ten rounds."""
+    return Cost(12, n * (bits + int(3.6 * bits)) // 8, n * bits // 4, exact=False)
+
+
+def equal_native(n: int, bits: int = 64) -> Cost:
+    """Whether a difference is zero: one message, and a tree of ANDs. Exact."""
+    depth = (bits - 1).bit_length()
+    return Cost(1 + depth, 8 * (bits + 3 * (bits - 1)) * _words(n), n * bits // 8)
+
+
+def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0) -> Cost:
+    """Shuffle, then opened comparisons of (key, row number): n (log2 n + 0.8) of them.
+
+    Parameters
+    ----------
+    n : int
+    bits : int
+        Of all keys together.
+    widths : sequence of int
+        Bits of each column that moves along; see :func:`compact_native`.
+    known : int
+        How many of the key's bits are shared as bits already.
+    """
+    if n < 2 or not bits:
+        return ZERO
+    wide = bits + (n - 1).bit_length()
+    comparisons = n * (log2(n) + 0.8)
+    ands = 1.2 * wide + 1
+    rank = Cost(
+        round(1.5 * log2(n) * 10), round(comparisons * ands * 3 / 8), round(comparisons * wide / 4), exact=False
+    )
+    return _bits_of(n, bits - known) + _moved(n, [*[1] * wide, *widths]) + rank
+
+
+def segment_scan_native(n: int, op: str, *, bits: int = 64) -> Cost:
+    """Running sums, copies or extremes within segments: about 2 log2 n levels, 2 n steps.
+
+    Sums and copies take one multiplication a step, and one for the flags on the way up; extremes compare as well.
+    """
+    if n < 2:
+        return ZERO
+    up = [n // (2 << level) for level in range(n.bit_length()) if 2 << level <= n]
+    down = [(n - (1 << level)) // (2 << level) for level in range(len(up))]
+    joins = sum(up) + sum(down)
+    rounds = len(up) + sum(1 for count in down if count)
+    if op in ("sum", "copy"):
+        first = Cost(1, 24 * n) if op == "copy" else ZERO
+        return first + Cost(rounds, 24 * (joins + sum(up[:-1])), 8 * joins, exact=False)
+    step = compare_native(joins, bits)
+    return Cost(rounds * 12, step.bytes + 24 * bits * joins // 64, 4 * step.work, exact=False) + 2 * _bits_of(n, bits)
+
+
+def sigmoid_native(n: int) -> Cost:
+    """Signs by comparison, a Chebyshev polynomial of degree 11, a choice: 26 rounds, 380 bytes."""
+    return Cost(26, 380 * n, 100 * n, exact=False)

@@ -1,0 +1,92 @@
+"""Which equations of a program native kernels run, and what those cost there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import jax.numpy as jnp
+import numpy as np
+from jax import core
+
+from mpc_compiler.cost import Cost, LinkProfile, seconds
+from mpc_compiler.cost import native as native_costs
+from mpc_compiler.cost import primitives as costs
+from mpc_compiler.ops.primitives import PRIMITIVES
+from mpc_compiler.partition.trace import COMPARISONS, EQUALITIES
+
+__all__ = ["NATIVE", "Kernels", "avals_of", "chooser", "native_cost"]
+
+Kernels = Literal["auto", "native", "spu"]
+IsPublic = Callable[[Any], bool]
+NATIVE = frozenset({"ring_matmul", "sort_rows", "compact", "segment_scan", "logistic", *COMPARISONS, *EQUALITIES})
+"""Primitives with a native kernel, under ``aby3`` only: our own, and some of jax's on int64 and float64 arrays."""
+
+_HANDOVER = Cost(rounds=1)
+_HANDOVER_WORK = 2
+"""Work of handing an element to another engine and back."""
+_SPU_LOGISTIC = Cost(128, 3020, exact=False)
+
+
+def avals_of(variables: Sequence[Any]) -> list[core.ShapedArray]:
+    """Return shapes and dtypes of variables or literals."""
+    return [v.aval for v in variables if isinstance(v.aval, core.ShapedArray)]
+
+
+def native_cost(eqn: core.JaxprEqn) -> Cost:
+    """Return what an equation costs when a kernel runs it."""
+    name, avals = eqn.primitive.name, avals_of(eqn.invars)
+    if name in PRIMITIVES:
+        return PRIMITIVES[name].cost("aby3", "native", avals, eqn.params)
+    size = avals[0].size
+    if name in COMPARISONS:
+        return native_costs.compare_native(size)
+    return native_costs.equal_native(size) if name in EQUALITIES else native_costs.sigmoid_native(size)
+
+
+def _spu_cost(eqn: core.JaxprEqn) -> Cost:
+    name, avals = eqn.primitive.name, avals_of(eqn.invars)
+    if name in PRIMITIVES:
+        return PRIMITIVES[name].cost("aby3", "spu", avals, eqn.params)
+    one = costs.LESS if name in COMPARISONS else costs.EQUAL if name in EQUALITIES else _SPU_LOGISTIC
+    return costs.each(one, avals[0].size)
+
+
+def chooser(
+    is_public: IsPublic, kernels: Kernels, available: frozenset[str], link: LinkProfile
+) -> Callable[[core.JaxprEqn], bool]:
+    """Return a function that says whether a kernel runs an equation.
+
+    Parameters
+    ----------
+    is_public : callable
+        Whether a variable or literal of the program depends on no secret.
+    kernels : {"auto", "native", "spu"}
+    available : frozenset of str
+        Primitives that have a kernel; none but under ``aby3``.
+    link : LinkProfile
+    """
+
+    def chosen(eqn: core.JaxprEqn) -> bool:
+        if kernels == "spu" or eqn.primitive.name not in available or not _fits(eqn, is_public):
+            return False
+        if kernels == "native":
+            return True
+        elements = sum(int(np.prod(aval.shape)) for aval in (*avals_of(eqn.invars), *avals_of(eqn.outvars)))
+        ours = native_cost(eqn) + _HANDOVER + Cost(work=_HANDOVER_WORK * elements)
+        return seconds(ours, link) < seconds(_spu_cost(eqn), link)
+
+    return chosen
+
+
+def _fits(eqn: core.JaxprEqn, is_public: IsPublic) -> bool:
+    """Whether a kernel can take this equation: it has rows, no literal, and something secret."""
+    name, avals = eqn.primitive.name, avals_of(eqn.invars)
+    if any(isinstance(v, core.Literal) for v in eqn.invars) or any(aval.size == 0 for aval in avals):
+        return False
+    secret = [not is_public(v) for v in eqn.invars]
+    if name == "ring_matmul":
+        return all(secret)  # SPU multiplies by public numbers for nothing
+    if name in PRIMITIVES:
+        return secret[0] and (name != "segment_scan" or (secret[1] and eqn.params["op"] in ("sum", "copy")))
+    return any(secret) and all(aval.ndim > 0 and aval.dtype in (jnp.int64, jnp.float64) for aval in avals)

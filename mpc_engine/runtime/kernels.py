@@ -1,0 +1,184 @@
+"""Native kernels inside programs: kernel regions run on the shares that SPU's regions left, and leave theirs for SPU.
+
+A value is handed over when the other engine first reads it, and once: what one kernel leaves for the next never passes
+through SPU. Numbers are handed over as replicated pairs mod 2^64, flags as replicated pairs of bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mpc_compiler.partition import NATIVE, KernelRegion
+from mpc_engine.runtime.device import Device
+from mpc_engine.runtime.replicated.approx import sigmoid
+from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
+from mpc_engine.runtime.replicated.compact import compact
+from mpc_engine.runtime.replicated.convert import a2b, inject, is_zero, negative
+from mpc_engine.runtime.replicated.core import Pairs, Replicated
+from mpc_engine.runtime.replicated.scan import segment_scan
+from mpc_engine.runtime.replicated.shuffle import Column
+from mpc_engine.runtime.replicated.sort import sort_rows
+from mpc_kernels.bits import planes_to_rows, rows_to_planes
+
+__all__ = ["Values", "run_kernel"]
+
+Types = Mapping[str, tuple[tuple[int, ...], str]]
+Params = Mapping[str, Any]
+_RAW = 64
+
+
+class Values:
+    """The secret variables of one program run, wherever they lie: in the device, here, or in both.
+
+    Parameters
+    ----------
+    device : Device
+    types : mapping of str to (shape, dtype name)
+        Of all variables.
+    """
+
+    def __init__(self, device: Device, types: Types) -> None:
+        self._device = device
+        self._types = types
+        self._here: dict[str, Column] = {}
+        self._there: set[str] = set()
+
+    def made_by_device(self, names: Sequence[str]) -> None:
+        """Say that the device holds these variables."""
+        self._there.update(names)
+
+    def column(self, name: str) -> Column:
+        """A variable as flat pairs, or as one plane of bits if it is a flag that is shared so.
+
+        A flag that is shared as a number comes as pairs of 0 and 1. Numbers that SPU left as bits are converted first
+        by SPU: that sends messages.
+        """
+        if name not in self._here:
+            found = self._device.bits(name) if self._types[name][1] == "bool" else None
+            self._here[name] = self._device.arithmetic(name) if found is None else _planes(found)
+        return self._here[name]
+
+    def keep(self, name: str, value: Column) -> None:
+        """Take what a kernel made."""
+        self._here[name] = value
+
+    def hand_over(self, names: Sequence[str]) -> None:
+        """See that the device holds these variables."""
+        for name in names:
+            if name not in self._there:
+                shape, dtype = self._types[name]
+                value = self._here[name]
+                pairs = _octets(value) if isinstance(value, Bits) else value.reshape(-1, 2)
+                self._device.store(name, pairs, dtype=dtype, shape=shape)
+                self._there.add(name)
+
+    def forget(self) -> None:
+        """Let go of everything, in the device too."""
+        self._device.delete(*self._there)
+        self._here.clear()
+        self._there.clear()
+
+
+def _planes(octets: NDArray[np.uint8]) -> Bits:
+    """Pairs of bits [n, 2] as planes."""
+    parts = (np.ascontiguousarray(octets[:, side]).astype(np.uint64).reshape(-1, 1) for side in (0, 1))
+    own, after = (rows_to_planes(part, 1) for part in parts)
+    return Bits(own, after, len(octets))
+
+
+def _octets(bits: Bits) -> NDArray[np.uint8]:
+    """One plane as pairs of bits [n, 2]."""
+    parts = (planes_to_rows(np.ascontiguousarray(part), bits.rows) for part in (bits.own, bits.next))
+    return np.concatenate([part.astype(np.uint8) for part in parts], axis=1)
+
+
+def run_kernel(party: Replicated, region: KernelRegion, values: Values, types: Types) -> None:
+    """Run one kernel region; all parties alike."""
+    inputs = [values.column(name) for name in region.inputs]
+    kernel = _KERNELS[region.primitive]
+    shapes = [types[name][0] for name in region.inputs]
+    dtypes = [types[name][1] for name in region.inputs]
+    results = kernel(party, inputs, {**region.params, "shapes": shapes, "dtypes": dtypes})
+    for name, result in zip(region.outputs, results, strict=True):
+        values.keep(name, result)
+
+
+def _number(party: Replicated, column: Column) -> Pairs:
+    return inject(party, column)[0] if isinstance(column, Bits) else column
+
+
+def _numbers(party: Replicated, columns: Sequence[Column]) -> list[Pairs]:
+    return [_number(party, column) for column in columns]
+
+
+def _ring_matmul(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    left, right = _numbers(party, inputs)
+    a, b = (x.reshape(*shape, 2) for x, shape in zip((left, right), params["shapes"], strict=True))
+    return [party.matmul(a, b).reshape(-1, 2)]
+
+
+def _sort_rows(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    bits, keep = params["bits"], params["keep"]
+    keys, payload = inputs[: len(bits)], list(inputs[len(bits) :])
+    moved = [key for key, kept in zip(keys, keep, strict=True) if kept]
+    rows = params["shapes"][0][0]
+    if rows < 2 or not any(bits):
+        return [*moved, *payload]
+    parts = [_key(party, key, width) for key, width in zip(keys, bits, strict=True) if width]
+    if sum(bits) == 1:
+        return compact(party, not_(party, parts[0]), [*moved, *payload])[0]
+    return sort_rows(party, concat(parts[::-1]), [*moved, *payload]).payload
+
+
+def _key(party: Replicated, key: Column, width: int) -> Bits:
+    """A key's planes, in an order in which all bits count alike: the sign of a full word is turned over."""
+    planes = key if isinstance(key, Bits) else a2b(party, key, width)
+    if width < _RAW:
+        return planes
+    sign = np.zeros(planes.rows, np.uint64)
+    top = constant(party, sign + np.uint64(1), 1)
+    low, high = planes.planes(slice(0, _RAW - 1)), planes.planes(slice(_RAW - 1, _RAW))
+    return concat([low, xor(high, top)])
+
+
+def _compact(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    flag, *payload = inputs
+    if params["shapes"][0][0] < 2:
+        return payload
+    return compact(party, flag, payload)[0]
+
+
+def _segment_scan(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    start, value = _numbers(party, inputs)
+    return [segment_scan(party, start, value, op=params["op"])]
+
+
+def _less(party: Replicated, a: Column, b: Column) -> Bits:
+    left, right = _numbers(party, [a, b])
+    return negative(party, left - right)
+
+
+def _equal(party: Replicated, a: Column, b: Column) -> Bits:
+    left, right = _numbers(party, [a, b])
+    return is_zero(party, left - right)
+
+
+Kernel = Callable[[Replicated, Sequence[Column], Params], Sequence[Column]]
+_KERNELS: dict[str, Kernel] = {
+    "ring_matmul": _ring_matmul,
+    "sort_rows": _sort_rows,
+    "compact": _compact,
+    "segment_scan": _segment_scan,
+    "lt": lambda party, inputs, _: [_less(party, inputs[0], inputs[1])],
+    "gt": lambda party, inputs, _: [_less(party, inputs[1], inputs[0])],
+    "ge": lambda party, inputs, _: [not_(party, _less(party, inputs[0], inputs[1]))],
+    "le": lambda party, inputs, _: [not_(party, _less(party, inputs[1], inputs[0]))],
+    "eq": lambda party, inputs, _: [_equal(party, inputs[0], inputs[1])],
+    "ne": lambda party, inputs, _: [not_(party, _equal(party, inputs[0], inputs[1]))],
+    "logistic": lambda party, inputs, _: [sigmoid(party, _number(party, inputs[0]))],
+}
+assert set(_KERNELS) == NATIVE
