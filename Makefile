@@ -6,6 +6,7 @@ SHELL := bash
 BIN := .venv/bin
 UV ?= uv
 PYTEST_ARGS ?=
+PYTEST_JOBS ?= 2
 BENCH_ARGS ?=
 
 KERNEL_SOURCES := kernels/CMakeLists.txt $(wildcard kernels/src/* kernels/bind/* kernels/include/mpc_kernels/*)
@@ -29,7 +30,7 @@ demo: setup ## the joint credit-risk example, three parties on real data
 	@$(BIN)/mpc-engine demo
 
 test: check ## make check, then every test that is not slow
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 test-slow: setup ## the tests marked slow
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

@@ -19,6 +19,7 @@ from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.convert import a2b, inject, is_zero, negative
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
+from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
 from mpc_engine.runtime.replicated.scan import segment_scan
 from mpc_engine.runtime.replicated.shuffle import Column
 from mpc_engine.runtime.replicated.sort import sort_rows
@@ -153,18 +154,23 @@ def _compact(party: Replicated, inputs: Sequence[Column], params: Params) -> lis
 
 
 def _segment_scan(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
-    start, value = _numbers(party, inputs)
-    return [segment_scan(party, start, value, op=params["op"])]
+    start, value = inputs[0], _number(party, inputs[1])
+    if params["op"] in ("min", "max"):
+        return [segment_extreme(party, start, value, op=params["op"], bits=_RAW, low=-(1 << (_RAW - 1)))]
+    return [segment_scan(party, _number(party, start), value, op=params["op"])]
 
 
-def _less(party: Replicated, a: Column, b: Column) -> Bits:
-    left, right = _numbers(party, [a, b])
-    return negative(party, left - right)
+def _compare(party: Replicated, inputs: Sequence[Column], op: str, bits: int = _RAW) -> list[Column]:
+    left, right = _numbers(party, inputs)
+    if op in ("eq", "ne"):
+        result = is_zero(party, left - right, bits)
+    else:
+        result = negative(party, left - right if op in ("lt", "ge") else right - left, bits)
+    return [not_(party, result) if op in ("ne", "le", "ge") else result]
 
 
-def _equal(party: Replicated, a: Column, b: Column) -> Bits:
-    left, right = _numbers(party, [a, b])
-    return is_zero(party, left - right)
+def _comparison(op: str) -> Kernel:
+    return lambda party, inputs, _: _compare(party, inputs, op)
 
 
 Kernel = Callable[[Replicated, Sequence[Column], Params], Sequence[Column]]
@@ -173,12 +179,8 @@ _KERNELS: dict[str, Kernel] = {
     "sort_rows": _sort_rows,
     "compact": _compact,
     "segment_scan": _segment_scan,
-    "lt": lambda party, inputs, _: [_less(party, inputs[0], inputs[1])],
-    "gt": lambda party, inputs, _: [_less(party, inputs[1], inputs[0])],
-    "ge": lambda party, inputs, _: [not_(party, _less(party, inputs[0], inputs[1]))],
-    "le": lambda party, inputs, _: [not_(party, _less(party, inputs[1], inputs[0]))],
-    "eq": lambda party, inputs, _: [_equal(party, inputs[0], inputs[1])],
-    "ne": lambda party, inputs, _: [not_(party, _equal(party, inputs[0], inputs[1]))],
+    "compare": lambda party, inputs, params: _compare(party, inputs, params["op"], params["bits"]),
+    **{op: _comparison(op) for op in ("lt", "le", "gt", "ge", "eq", "ne")},
     "logistic": lambda party, inputs, _: [sigmoid(party, _number(party, inputs[0]))],
 }
 assert set(_KERNELS) == NATIVE

@@ -60,6 +60,7 @@ _CODES: dict[str, int] = {
 }  # fmt: skip
 _DTYPES = {code: np.dtype(name) for name, code in _CODES.items()}
 _SECRET, _PUBLIC = 1, 2
+_SHAREABLE = ("bool", "int64", "float64")
 _STORAGE = re.compile(
     r"(?P<public>Pub2k<FM64>)"
     r"|(?P<protocol>aby3|cheetah|semi2k)\.(?:(?P<arithmetic>AShr<FM64>)"
@@ -376,7 +377,7 @@ def from_pairs(values: ArrayLike, dtype: DTypeLike, shape: Sequence[int]) -> Wir
     ----------
     values : array of uint64, shape [n, 2] or [*shape, 2]
     dtype : DTypeLike
-        int64 for integers mod 2^64, float64 for fixed point with 18 fraction bits.
+        int64 for integers mod 2^64, float64 for fixed point with 18 fraction bits, bool for 0 and 1.
     shape : Sequence[int]
 
     Raises
@@ -387,7 +388,7 @@ def from_pairs(values: ArrayLike, dtype: DTypeLike, shape: Sequence[int]) -> Wir
     array = np.ascontiguousarray(values)
     if array.dtype != np.uint64 or array.size != 2 * math.prod(shape) or array.shape[-1:] != (2,):
         raise ValueError(f"pairs of shape {tuple(shape)} expected, not {array.dtype}{list(array.shape)}")
-    if np.dtype(dtype).name not in ("int64", "float64"):
+    if np.dtype(dtype).name not in _SHAREABLE:
         raise UnsupportedError(f"arrays of {np.dtype(dtype)} have no arithmetic shares here", code="MPC-0321")
     chunks = (make_chunk(array.data.cast("B")),) if array.size else ()
     return WireShare(make_meta(dtype, shape), chunks)

@@ -493,13 +493,14 @@ class SpuDevice:
         ----------
         name : str
         values : array, shape [n, 2]
-            uint64 for int64 mod 2^64 and for float64 in fixed point; uint8 holding single bits for bool.
+            uint64 for int64 mod 2^64, for float64 in fixed point and for bool as 0 and 1; uint8 holding single bits for
+            bool.
         dtype : DTypeLike
         shape : Sequence[int]
         """
         if self.protocol != "aby3":
             raise UnsupportedError(f"{self.protocol} has no replicated pairs", code="MPC-0322")
-        if np.dtype(dtype) == np.bool_:
+        if np.dtype(dtype) == np.bool_ and np.asarray(values).dtype == np.uint8:
             self._set(name, shares.from_bit_pairs(np.asarray(values), shape))
         else:
             self._set(name, shares.from_pairs(values, dtype, shape))

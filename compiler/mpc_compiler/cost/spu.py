@@ -109,7 +109,8 @@ class _Walk:
             return ZERO, ["public"] * len(eqn.outvars)
         if name in self.primitives:
             avals = [v.aval for v in eqn.invars]
-            return self.primitives[name](self.protocol, "spu", avals, eqn.params), ["arithmetic"] * len(eqn.outvars)
+            made: Kind = "boolean" if name == "compare" else "arithmetic"
+            return self.primitives[name](self.protocol, "spu", avals, eqn.params), [made] * len(eqn.outvars)
         if name in ("while", "scan", "cond"):
             return self.control(name, eqn, kinds)
         body = _body(eqn.params)

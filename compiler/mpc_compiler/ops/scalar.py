@@ -14,6 +14,7 @@ from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ir import Column as ColumnRef
 from mpc_compiler.ir import DType, Expr, Literal, Schema
 from mpc_compiler.ops import numeric
+from mpc_compiler.ops.primitives import FRACTION_BITS, compare
 from mpc_compiler.ops.table import Column, Table
 
 __all__ = ["evaluate"]
@@ -201,13 +202,9 @@ def _divide(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Exp
     return Column(numeric.ratio(num.astype(jnp.float64), den, den_max=int(types[1].bounds[1])), _both(args))
 
 
-def _compare(test: Callable[[Array, Array], Array], *, when_null: bool) -> Op:
+def _compare(test: str, *, when_null: bool) -> Op:
     def op(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-        a, b = args[0].value, args[1].value
-        if a.dtype != b.dtype:
-            kind = jnp.float64 if jnp.float64 in (a.dtype, b.dtype) else jnp.int64
-            a, b = a.astype(kind), b.astype(kind)
-        value, valid = test(a, b), _both(args)
+        value, valid = _tested(test, (args[0].value, args[1].value), types, raw), _both(args)
         if valid is None:
             return Column(value)
         return Column(value | ~valid if when_null else value & valid)
@@ -215,10 +212,36 @@ def _compare(test: Callable[[Array, Array], Array], *, when_null: bool) -> Op:
     return op
 
 
+def _tested(test: str, values: Sequence[Array], types: Sequence[DType], raw: Sequence[Expr]) -> Array:
+    """Compare two values; the kernel is told how far apart they can be where neither is NULL."""
+    a, b = values
+    floats = jnp.float64 in (a.dtype, b.dtype)
+    a, b = (value.astype(jnp.float64 if floats else jnp.int64) for value in values)
+    columns = [t for t, expr in zip(types, raw, strict=True) if not isinstance(expr, Literal)]
+    coded = next((t for t in columns if t.kind in ("string", "date", "timestamp")), None)
+    (low, high), (least, most) = (_range(t, e, coded) for t, e in zip(types, raw, strict=True))
+    apart = max(most - low, high - least)
+    size = int((apart + _SLACK) * 2**FRACTION_BITS) if floats else int(apart)
+    return compare(a, b, test, bits=size.bit_length() + 1)
+
+
+_SLACK = 2.0**-6  # fixed-point arithmetic may leave a range by its rounding error
+
+
+def _range(dtype: DType, expr: Expr, coded: DType | None) -> tuple[Number, Number]:
+    """What a side of a comparison can be, as `_coded` gives it if there is a text or a date to code."""
+    if isinstance(expr, Literal):
+        value = expr.value if coded is None else _code(str(expr.value), coded)
+        return (value, value) if isinstance(value, int | float) else (0, 0)
+    low, high = dtype.bounds
+    return (low, high) if coded is None else (2 * low, 2 * high)
+
+
 def _isin(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
     value = jnp.zeros(args[0].value.shape, jnp.bool_)
-    for other in args[1:]:
-        value = value | (args[0].value == other.value.astype(args[0].value.dtype))
+    for other, dtype, expr in zip(args[1:], types[1:], raw[1:], strict=True):
+        pair, sides = (args[0].value, other.value.astype(args[0].value.dtype)), (raw[0], expr)
+        value = value | _tested("eq", pair, (types[0], dtype), sides)
     return Column(value if args[0].valid is None else value & args[0].valid)
 
 
@@ -308,12 +331,12 @@ _OPS: dict[str, Op] = {
     "div": _divide,
     "neg": lambda args, types, result, raw: Column(-_number(args[0].value, result.kind), args[0].valid),
     "abs": lambda args, types, result, raw: Column(jnp.abs(_number(args[0].value, result.kind)), args[0].valid),
-    "eq": _compare(lambda a, b: a == b, when_null=False),
-    "ne": _compare(lambda a, b: a != b, when_null=True),
-    "lt": _compare(lambda a, b: a < b, when_null=False),
-    "le": _compare(lambda a, b: a <= b, when_null=False),
-    "gt": _compare(lambda a, b: a > b, when_null=False),
-    "ge": _compare(lambda a, b: a >= b, when_null=False),
+    "eq": _compare("eq", when_null=False),
+    "ne": _compare("ne", when_null=True),
+    "lt": _compare("lt", when_null=False),
+    "le": _compare("le", when_null=False),
+    "gt": _compare("gt", when_null=False),
+    "ge": _compare("ge", when_null=False),
     "isin": _isin,
     "and": _kleene(is_and=True),
     "or": _kleene(is_and=False),

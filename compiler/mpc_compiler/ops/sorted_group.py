@@ -14,7 +14,7 @@ from jax import Array
 
 from mpc_compiler.cost.primitives import log2_ceil
 from mpc_compiler.ops.measures import Measures, Totals
-from mpc_compiler.ops.primitives import compact, segment_scan, sort_rows
+from mpc_compiler.ops.primitives import compact, compare, segment_scan, sort_rows
 from mpc_compiler.ops.scan import prefix_sum
 from mpc_compiler.ops.table import both
 
@@ -70,7 +70,7 @@ def sorted_totals(
     keys = [moved.pop(0) for _ in offsets]
     summed = [moved.pop(0) for _ in summed]
     values = [moved.pop(0) for _ in values]
-    end = _ends(codes)
+    end = _ends([(code, bits) for code, (_, bits) in zip(codes, words, strict=True)])
     extremes = {}
     for extreme, value in zip(scanned, values, strict=True):
         if measures.columns[extreme.column].valid is not None:
@@ -137,13 +137,13 @@ def _width(count: int) -> int:
     return width if width <= _WORD else _RAW
 
 
-def _ends(codes: Sequence[Array]) -> Array:
+def _ends(codes: Sequence[Word]) -> Array:
     """Whether a row is the last of its group, bool [n]: one equality a word."""
     same = None
-    for code in codes:
+    for code, bits in codes:
         code = code.astype(jnp.int64)
         following = jnp.concatenate([code[1:], code[-1:] + 1])
-        equal = code == following
+        equal = compare(code, following, "eq", bits=bits + 1)
         same = equal if same is None else same & equal
     assert same is not None
     return ~same

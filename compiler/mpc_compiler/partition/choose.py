@@ -19,7 +19,9 @@ __all__ = ["NATIVE", "Kernels", "avals_of", "chooser", "native_cost"]
 
 Kernels = Literal["auto", "native", "spu"]
 IsPublic = Callable[[Any], bool]
-NATIVE = frozenset({"ring_matmul", "sort_rows", "compact", "segment_scan", "logistic", *COMPARISONS, *EQUALITIES})
+NATIVE = frozenset(
+    {"ring_matmul", "sort_rows", "compact", "segment_scan", "compare", "logistic", *COMPARISONS, *EQUALITIES}
+)
 """Primitives with a native kernel, under ``aby3`` only: our own, and some of jax's on int64 and float64 arrays."""
 
 _HANDOVER = Cost(rounds=1)
@@ -87,6 +89,8 @@ def _fits(eqn: core.JaxprEqn, is_public: IsPublic) -> bool:
     secret = [not is_public(v) for v in eqn.invars]
     if name == "ring_matmul":
         return all(secret)  # SPU multiplies by public numbers for nothing
+    if name == "compare":
+        return any(secret)
     if name in PRIMITIVES:
-        return secret[0] and (name != "segment_scan" or (secret[1] and eqn.params["op"] in ("sum", "copy")))
+        return secret[0] and (name != "segment_scan" or secret[1])
     return any(secret) and all(aval.ndim > 0 and aval.dtype in (jnp.int64, jnp.float64) for aval in avals)
