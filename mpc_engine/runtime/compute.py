@@ -121,24 +121,30 @@ class Programs:
         values = Values(self._device, ready.avals)
         values.made_by_device(ready.cut.inputs)
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
-            kernel = isinstance(region, KernelRegion)
-            what = region.primitive if isinstance(region, KernelRegion) else f"{len(region.jaxpr.jaxpr.eqns)} equations"
-            with steps.step(f"region {number}: {what}", "native" if kernel else self._engine) as cost:
-                before = self._device.spent  # a kernel's inputs may have to be converted by SPU first
-                if isinstance(region, KernelRegion):
-                    assert self._kernels is not None
-                    run_kernel(self._kernels, region, values, ready.avals)
-                else:
-                    assert isinstance(step, Compiled)
-                    values.hand_over(region.inputs)
-                    self._device.run(step)
-                    values.made_by_device(region.outputs)
-                spent = self._device.spent
-                cost.add((spent.rounds - before.rounds, spent.bytes_sent - before.bytes_sent))
+            if isinstance(region, KernelRegion):
+                self._run_kernel(number, region, values, ready, steps)
+                continue
+            assert isinstance(step, Compiled)
+            with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:
+                values.hand_over(region.inputs)
+                spent = self._device.run(step)
+                values.made_by_device(region.outputs)
+                cost.add((spent.rounds, spent.bytes_sent))
         values.hand_over(ready.cut.outputs)
         wires = [self._output(ready, at) for at in range(len(ready.program.outputs))]
         values.forget()
         return tuple(wires)
+
+    def _run_kernel(self, number: int, region: KernelRegion, values: Values, ready: Ready, steps: Steps) -> None:
+        assert self._kernels is not None
+        if region.local and all(map(values.here, region.inputs)):
+            run_kernel(self._kernels, region, values, ready.avals)  # no step of its own in the report
+            return
+        with steps.step(f"region {number}: {region.primitive}", "native") as cost:
+            before = self._device.spent  # inputs may have to be converted by SPU first
+            run_kernel(self._kernels, region, values, ready.avals)
+            after = self._device.spent
+            cost.add((after.rounds - before.rounds, after.bytes_sent - before.bytes_sent))
 
     def _output(self, ready: Ready, at: int) -> OutputWire:
         slot, name = ready.program.outputs[at], ready.cut.outputs[at]
@@ -165,10 +171,6 @@ def _avals(program: Program, cut: Partitioned) -> dict[str, tuple[tuple[int, ...
         for name, spec in zip(cut.inputs, program.specs, strict=True)
     }
     for region in cut.regions:
-        if isinstance(region, KernelRegion):
-            found.update(zip(region.outputs, region.types, strict=True))
-            continue
-        body = region.jaxpr.jaxpr
-        for name, variable in zip(region.outputs, body.outvars, strict=True):
+        for name, variable in zip(region.outputs, region.jaxpr.jaxpr.outvars, strict=True):
             found[name] = (tuple(variable.aval.shape), np.dtype(variable.aval.dtype).name)
     return found

@@ -6,18 +6,18 @@ through SPU. Numbers are handed over as replicated pairs mod 2^64, flags as repl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc_compiler.partition import NATIVE, KernelRegion
+from mpc_compiler.partition import EITHER, NATIVE, KernelRegion
 from mpc_engine.runtime.device import Device
+from mpc_engine.runtime.local_kernels import LOCAL, Kernel, Params, number
 from mpc_engine.runtime.replicated.approx import sigmoid
 from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
-from mpc_engine.runtime.replicated.convert import a2b, inject, is_zero, negative
+from mpc_engine.runtime.replicated.convert import a2b, is_zero, negative
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
 from mpc_engine.runtime.replicated.scan import segment_scan
@@ -28,7 +28,6 @@ from mpc_kernels.bits import planes_to_rows, rows_to_planes
 __all__ = ["Values", "run_kernel"]
 
 Types = Mapping[str, tuple[tuple[int, ...], str]]
-Params = Mapping[str, Any]
 _RAW = 64
 
 
@@ -51,6 +50,10 @@ class Values:
     def made_by_device(self, names: Sequence[str]) -> None:
         """Say that the device holds these variables."""
         self._there.update(names)
+
+    def here(self, name: str) -> bool:
+        """Whether a kernel can have this variable without asking the device."""
+        return name in self._here
 
     def column(self, name: str) -> Column:
         """A variable as flat pairs, or as one plane of bits if it is a flag that is shared so.
@@ -101,19 +104,13 @@ def run_kernel(party: Replicated, region: KernelRegion, values: Values, types: T
     """Run one kernel region; all parties alike."""
     inputs = [values.column(name) for name in region.inputs]
     kernel = _KERNELS[region.primitive]
-    shapes = [types[name][0] for name in region.inputs]
-    dtypes = [types[name][1] for name in region.inputs]
-    results = kernel(party, inputs, {**region.params, "shapes": shapes, "dtypes": dtypes})
+    results = kernel(party, inputs, {**region.params, "shapes": [types[name][0] for name in region.inputs]})
     for name, result in zip(region.outputs, results, strict=True):
         values.keep(name, result)
 
 
-def _number(party: Replicated, column: Column) -> Pairs:
-    return inject(party, column)[0] if isinstance(column, Bits) else column
-
-
 def _numbers(party: Replicated, columns: Sequence[Column]) -> list[Pairs]:
-    return [_number(party, column) for column in columns]
+    return [number(party, column) for column in columns]
 
 
 def _ring_matmul(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
@@ -154,10 +151,10 @@ def _compact(party: Replicated, inputs: Sequence[Column], params: Params) -> lis
 
 
 def _segment_scan(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
-    start, value = inputs[0], _number(party, inputs[1])
+    start, value = inputs[0], number(party, inputs[1])
     if params["op"] in ("min", "max"):
         return [segment_extreme(party, start, value, op=params["op"], bits=_RAW, low=-(1 << (_RAW - 1)))]
-    return [segment_scan(party, _number(party, start), value, op=params["op"])]
+    return [segment_scan(party, number(party, start), value, op=params["op"])]
 
 
 def _compare(party: Replicated, inputs: Sequence[Column], op: str, bits: int = _RAW) -> list[Column]:
@@ -173,14 +170,14 @@ def _comparison(op: str) -> Kernel:
     return lambda party, inputs, _: _compare(party, inputs, op)
 
 
-Kernel = Callable[[Replicated, Sequence[Column], Params], Sequence[Column]]
 _KERNELS: dict[str, Kernel] = {
+    **LOCAL,
     "ring_matmul": _ring_matmul,
     "sort_rows": _sort_rows,
     "compact": _compact,
     "segment_scan": _segment_scan,
     "compare": lambda party, inputs, params: _compare(party, inputs, params["op"], params["bits"]),
     **{op: _comparison(op) for op in ("lt", "le", "gt", "ge", "eq", "ne")},
-    "logistic": lambda party, inputs, _: [sigmoid(party, _number(party, inputs[0]))],
+    "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
 }
-assert set(_KERNELS) == NATIVE
+assert set(_KERNELS) == NATIVE | EITHER

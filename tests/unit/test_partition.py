@@ -21,23 +21,18 @@ RNG = np.random.default_rng(5)
 ARGS = (RNG.integers(-9, 9, 6), RNG.integers(0, 64, 6) / 8, RNG.random(6) > 0.5)
 
 
-def kernel_in_clear(region: KernelRegion, ins: list[Any]) -> list[Any]:
-    if region.primitive in ops.PRIMITIVES:
-        return list(ops.PRIMITIVES[region.primitive].primitive.bind(*ins, **region.params))
-    return [getattr(lax, region.primitive)(*map(jnp.asarray, ins))]
-
-
 def execute(parts: Partitioned, args: tuple[Any, ...]) -> list[Any]:
     """Run the regions in the clear, as an executor would on shares."""
     env = dict(zip(parts.inputs, args, strict=True))
     for region in parts.regions:
         ins = [env[name] for name in region.inputs]
-        if isinstance(region, SpuRegion):
-            outs = core.jaxpr_as_fun(region.jaxpr)(*ins)
-        else:
-            outs = kernel_in_clear(region, ins)
+        outs = core.jaxpr_as_fun(region.jaxpr)(*ins)
         env.update(zip(region.outputs, outs, strict=True))
     return [env[name] for name in parts.outputs]
+
+
+def calls(parts: Partitioned, primitive: str) -> int:
+    return sum(isinstance(r, KernelRegion) and r.primitive == primitive for r in parts.regions)
 
 
 def matmuls(x: Any, f: Any, b: Any) -> Any:
@@ -73,7 +68,7 @@ def test_regions_compute_what_the_program_does(fn: Any, kernels: Any, protocol: 
 def test_native_cuts_only_under_aby3() -> None:
     for protocol, kernels, count in [("aby3", "native", 2), ("aby3", "spu", 0), ("cheetah", "native", 0)]:
         parts = partition(matmuls, [INT, FLOAT, BOOL], protocol=protocol, kernels=kernels)  # type: ignore[arg-type]
-        assert sum(isinstance(r, KernelRegion) for r in parts.regions) == count
+        assert calls(parts, "ring_matmul") == count
     none = partition(matmuls, [INT, FLOAT, BOOL], protocol="aby3", kernels="native", available=frozenset())
     assert all(isinstance(r, SpuRegion) for r in none.regions)
 
@@ -97,7 +92,7 @@ def test_a_kernel_takes_no_public_operand() -> None:
 
 def test_loops_with_kernels_are_unrolled() -> None:
     parts = partition(looped, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")
-    assert sum(isinstance(r, KernelRegion) for r in parts.regions) == 3
+    assert calls(parts, "ring_matmul") == 3
     for got, want in zip(execute(parts, ARGS), jax.tree.leaves(jax.jit(looped)(*ARGS)), strict=True):
         np.testing.assert_array_equal(got, want)
     stays = partition(looped, [INT, FLOAT, BOOL], protocol="aby3", kernels="spu")
@@ -114,18 +109,41 @@ def stacked(x: Any, f: Any, b: Any) -> Any:
 
 def test_an_unrolled_scan_stacks_its_results() -> None:
     parts = partition(stacked, [INT, FLOAT, BOOL], protocol="aby3", kernels="native")
-    assert sum(isinstance(r, KernelRegion) for r in parts.regions) == 2
+    assert calls(parts, "sort_rows") == 2
     for got, want in zip(execute(parts, ARGS), jax.tree.leaves(jax.jit(stacked)(*ARGS)), strict=True):
         np.testing.assert_array_equal(got, want)
 
 
 def test_independent_kernels_share_the_regions_around_them() -> None:
     def fn(x: Any, y: Any) -> Any:
-        return [(x * k < y * k) & (y > k) for k in range(2, 6)]
+        return [jnp.where((x * y + k < y * y) & (y > k), x, y) for k in range(2, 6)]
 
     parts = partition(fn, [INT, INT], protocol="aby3", kernels="native")
     kinds = [type(r) for r in parts.regions]
-    assert kinds == [SpuRegion, *[KernelRegion] * 8, SpuRegion]
+    assert calls(parts, "lt") + calls(parts, "gt") == 8
+    assert [kinds[0], kinds[-1], kinds.count(SpuRegion)] == [SpuRegion, SpuRegion, 2]
+
+
+def test_what_costs_nothing_stays_with_its_operands() -> None:
+    def fn(x: Any, y: Any) -> Any:
+        first, second = ops.sort_rows((x - 2,), (y,), (8,))  # before the first kernel
+        shifted = jnp.concatenate([first[1:], first[:1] + 3])  # between two kernels
+        return ops.compact((first < shifted) | (first > second), (second, ops.prefix_sum(second)))
+
+    parts = partition(fn, [INT, INT], protocol="aby3", kernels="native")
+    assert not any(isinstance(r, SpuRegion) for r in parts.regions)
+    args = (ARGS[0] + 12, ARGS[0])
+    for got, want in zip(execute(parts, args), jax.tree.leaves(fn(*args)), strict=True):
+        np.testing.assert_array_equal(got, want)
+
+
+def test_inputs_that_spu_reads_too_are_prepared_there() -> None:
+    def fn(x: Any, y: Any) -> Any:
+        less = x - 2
+        return ops.sort_rows((less,), (y,), (8,))[1], less * y
+
+    parts = partition(fn, [INT, INT], protocol="aby3", kernels="native")
+    assert [type(r) for r in parts.regions] == [SpuRegion, KernelRegion]
     for got, want in zip(execute(parts, (ARGS[0], ARGS[0] + 1)), fn(ARGS[0], ARGS[0] + 1), strict=True):
         np.testing.assert_array_equal(got, want)
 

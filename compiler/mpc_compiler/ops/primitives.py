@@ -23,6 +23,7 @@ from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.cost.model import ZERO, Cost
 from mpc_compiler.ops.scan import inclusive_scan, mixed_dot
+from mpc_compiler.ops.scan import prefix_sum as local_prefix_sum
 
 __all__ = [
     "FRACTION_BITS",
@@ -33,6 +34,7 @@ __all__ = [
     "compare",
     "decode_fixed",
     "encode_fixed",
+    "prefix_sum",
     "ring_matmul",
     "segment_scan",
     "sort_rows",
@@ -42,6 +44,8 @@ FRACTION_BITS = 18
 """Fraction bits of a fixed-point number in the ring; the runtime configures SPU with the same number."""
 
 _WORD = 62
+_SPU_SUM = 180
+"""Work of SPU for an element of a prefix sum: it multiplies with triangles of ones."""
 _RAW = 64
 _SPU_PLATFORM = "interpreter"
 
@@ -357,6 +361,34 @@ def segment_scan(start: Array, value: Array, op: str) -> Array:
     return out
 
 
+# ---- prefix_sum
+
+_prefix_sum_p = _define("prefix_sum", lambda x: [local_prefix_sum(x)], lambda x: [core.ShapedArray(x.shape, x.dtype)])
+
+
+def prefix_sum(x: Array) -> Array:
+    """Inclusive prefix sums; every party adds alone, whoever runs it.
+
+    Parameters
+    ----------
+    x : Array
+        [n], int64 or float64. n may be 0.
+
+    Returns
+    -------
+    Array
+        [n] of the same dtype; see `mpc_compiler.ops.scan.prefix_sum` for the plain lowering.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> prefix_sum(np.array([1, 2, 3])).tolist()
+    [1, 3, 6]
+    """
+    out: Array = _prefix_sum_p.bind(jnp.asarray(x))[0]
+    return out
+
+
 # ---- compare
 
 _TESTS: Mapping[str, Callable[[Array, Array], Array]] = {
@@ -566,6 +598,11 @@ PRIMITIVES: dict[str, PrimitiveInfo] = {
     "sort_rows": PrimitiveInfo(_sort_rows_p, _sort_rows_cost, kernel=True),
     "compact": PrimitiveInfo(_compact_p, _compact_cost, kernel=True),
     "segment_scan": PrimitiveInfo(_segment_scan_p, _segment_scan_cost, kernel=True),
+    "prefix_sum": PrimitiveInfo(
+        _prefix_sum_p,
+        lambda _, engine, avals, __: Cost(work=(1 if engine == "native" else _SPU_SUM) * avals[0].size),
+        kernel=True,
+    ),
     "compare": PrimitiveInfo(_compare_p, _compare_cost, kernel=True),
     "ring_matmul": PrimitiveInfo(_ring_matmul_p, _ring_matmul_cost, kernel=True),
     "encode_fixed": PrimitiveInfo(_encode_fixed_p, lambda *_: ZERO, kernel=False),

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 
 from mpc_compiler.ops import numeric
-from mpc_compiler.ops.primitives import encode_fixed, segment_scan, sort_rows
-from mpc_compiler.ops.scan import prefix_sum, tree_reduce
+from mpc_compiler.ops.primitives import encode_fixed, prefix_sum, segment_scan, sort_rows
+from mpc_compiler.ops.scan import tree_reduce
 
 __all__ = ["ROWS_MAX", "ks", "roc", "roc_auc"]
 

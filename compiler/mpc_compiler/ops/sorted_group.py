@@ -14,8 +14,7 @@ from jax import Array
 
 from mpc_compiler.cost.primitives import log2_ceil
 from mpc_compiler.ops.measures import Measures, Totals
-from mpc_compiler.ops.primitives import compact, compare, segment_scan, sort_rows
-from mpc_compiler.ops.scan import prefix_sum
+from mpc_compiler.ops.primitives import compact, compare, prefix_sum, segment_scan, sort_rows
 from mpc_compiler.ops.table import both
 
 __all__ = ["sorted_totals"]

@@ -1,6 +1,6 @@
 """Cutting a program into SPU regions and native kernel calls; see :mod:`mpc_compiler.partition.cut`."""
 
-from mpc_compiler.partition.choose import NATIVE, Kernels
+from mpc_compiler.partition.choose import EITHER, NATIVE, Kernels
 from mpc_compiler.partition.cut import KernelRegion, Partitioned, SpuRegion, partition
 
-__all__ = ["NATIVE", "KernelRegion", "Kernels", "Partitioned", "SpuRegion", "partition"]
+__all__ = ["EITHER", "NATIVE", "KernelRegion", "Kernels", "Partitioned", "SpuRegion", "partition"]

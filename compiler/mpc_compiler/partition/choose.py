@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import core
 
-from mpc_compiler.cost import Cost, LinkProfile, seconds
+from mpc_compiler.cost import ZERO, Cost, LinkProfile, seconds
 from mpc_compiler.cost import native as native_costs
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.ops.primitives import PRIMITIVES
@@ -19,10 +19,21 @@ __all__ = ["NATIVE", "Kernels", "avals_of", "chooser", "native_cost"]
 
 Kernels = Literal["auto", "native", "spu"]
 IsPublic = Callable[[Any], bool]
+Where = Literal["spu", "native", "either"]
 NATIVE = frozenset(
-    {"ring_matmul", "sort_rows", "compact", "segment_scan", "compare", "logistic", *COMPARISONS, *EQUALITIES}
+    (
+        *("ring_matmul", "sort_rows", "compact", "segment_scan", "prefix_sum", "compare"),
+        *("logistic", *COMPARISONS, *EQUALITIES),
+    )
 )
 """Primitives with a native kernel, under ``aby3`` only: our own, and some of jax's on int64 and float64 arrays."""
+EITHER = frozenset(
+    (
+        *("slice", "concatenate", "reshape", "squeeze", "broadcast_in_dim", "rev", "add", "sub", "neg"),
+        *("mul", "reduce_sum", "and", "or", "not", "convert_element_type"),
+    )
+)
+"""Primitives that cost next to nothing where their operands are, and do not deserve a change of engine."""
 
 _HANDOVER = Cost(rounds=1)
 _HANDOVER_WORK = 2
@@ -40,10 +51,19 @@ def native_cost(eqn: core.JaxprEqn) -> Cost:
     name, avals = eqn.primitive.name, avals_of(eqn.invars)
     if name in PRIMITIVES:
         return PRIMITIVES[name].cost("aby3", "native", avals, eqn.params)
+    if name in EITHER:
+        return _either_cost(eqn)
     size = avals[0].size
     if name in COMPARISONS:
         return native_costs.compare_native(size)
     return native_costs.equal_native(size) if name in EQUALITIES else native_costs.sigmoid_native(size)
+
+
+def _either_cost(eqn: core.JaxprEqn) -> Cost:
+    name, size = eqn.primitive.name, avals_of(eqn.outvars)[0].size
+    if name == "convert_element_type":
+        return Cost(2, 24 * size, exact=False)
+    return Cost(1, 3 * size // 8, exact=False) if name in ("and", "or") else ZERO
 
 
 def _spu_cost(eqn: core.JaxprEqn) -> Cost:
@@ -56,8 +76,8 @@ def _spu_cost(eqn: core.JaxprEqn) -> Cost:
 
 def chooser(
     is_public: IsPublic, kernels: Kernels, available: frozenset[str], link: LinkProfile
-) -> Callable[[core.JaxprEqn], bool]:
-    """Return a function that says whether a kernel runs an equation.
+) -> Callable[[core.JaxprEqn], Where]:
+    """Return a function that says where an equation runs.
 
     Parameters
     ----------
@@ -69,16 +89,39 @@ def chooser(
     link : LinkProfile
     """
 
-    def chosen(eqn: core.JaxprEqn) -> bool:
-        if kernels == "spu" or eqn.primitive.name not in available or not _fits(eqn, is_public):
-            return False
+    def chosen(eqn: core.JaxprEqn) -> Where:
+        name = eqn.primitive.name
+        if name in EITHER and kernels != "spu" and available:
+            return "either" if _movable(eqn, is_public) else "spu"
+        if kernels == "spu" or name not in available or not _fits(eqn, is_public):
+            return "spu"
         if kernels == "native":
-            return True
+            return "native"
         elements = sum(int(np.prod(aval.shape)) for aval in (*avals_of(eqn.invars), *avals_of(eqn.outvars)))
         ours = native_cost(eqn) + _HANDOVER + Cost(work=_HANDOVER_WORK * elements)
-        return seconds(ours, link) < seconds(_spu_cost(eqn), link)
+        return "native" if seconds(ours, link) < seconds(_spu_cost(eqn), link) else "spu"
 
     return chosen
+
+
+def _movable(eqn: core.JaxprEqn, is_public: IsPublic) -> bool:
+    """Whether kernels can run an equation of `EITHER`: on secret arrays and whole constants."""
+    name = eqn.primitive.name
+    (out,) = avals_of(eqn.outvars)
+    literals = [v.val for v in eqn.invars if isinstance(v, core.Literal)]
+    operands = [v for v in eqn.invars if not isinstance(v, core.Literal)]
+    kinds = {str(aval.dtype) for aval in avals_of(operands)}
+    if out.size == 0 or not operands or any(map(is_public, operands)) or len(kinds) != 1:
+        return False
+    if name in ("and", "or", "not"):
+        return kinds == {"bool"} and not literals
+    if name == "convert_element_type":
+        return kinds == {"bool"} and out.dtype == jnp.int64
+    if literals and not (name in ("add", "sub", "mul") and kinds == {"int64"}):
+        return False
+    if name == "mul" and not literals:
+        return False  # a product of secrets is work
+    return kinds <= {"int64", "float64"} and str(out.dtype) in kinds
 
 
 def _fits(eqn: core.JaxprEqn, is_public: IsPublic) -> bool:

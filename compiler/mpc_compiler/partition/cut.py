@@ -9,9 +9,10 @@ region, and variables are numbered in the order of their making.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import core
@@ -20,11 +21,19 @@ from mpc_compiler.cost import LAN, ZERO, Cost, LinkProfile
 from mpc_compiler.cost.spu import spu_cost
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops.primitives import PRIMITIVES
-from mpc_compiler.partition.choose import NATIVE, Kernels, avals_of, chooser, native_cost
+from mpc_compiler.partition.choose import NATIVE, Kernels, Where, chooser, native_cost
 from mpc_compiler.partition.trace import public_vars, trace
 
 __all__ = ["KernelRegion", "Partitioned", "SpuRegion", "partition"]
 
+_PARAMS = {
+    "slice": ("start_indices", "limit_indices", "strides"),
+    "concatenate": ("dimension",),
+    "broadcast_in_dim": ("shape", "broadcast_dimensions"),
+    "rev": ("dimensions",),
+    "reduce_sum": ("axes",),
+}
+"""What kernels need to know of jax's own primitives."""
 _COSTS = {name: info.cost for name, info in PRIMITIVES.items()}
 
 
@@ -63,17 +72,22 @@ class KernelRegion:
         The primitive's parameters.
     inputs, outputs : tuple of str
         Variable names.
+    jaxpr : jax.core.ClosedJaxpr
+        The one equation: what the kernel has to equal.
     cost : Cost
-    types : tuple of (shape, dtype name)
-        Of the outputs.
     """
 
     primitive: str
     params: Mapping[str, Any]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    jaxpr: core.ClosedJaxpr
     cost: Cost
-    types: tuple[tuple[tuple[int, ...], str], ...]
+
+    @property
+    def local(self) -> bool:
+        """Whether every party works alone."""
+        return not self.cost.rounds
 
     def __str__(self) -> str:
         given = "".join(f", {name}={value}" for name, value in sorted(self.params.items()))
@@ -112,7 +126,12 @@ class Partitioned:
 
     def __str__(self) -> str:
         head = f"{self.protocol}: {_names(self.inputs)} -> {_names(self.outputs)}, {self.cost}"
-        return "\n".join([head, *(f"  {region}" for region in self.regions)])
+        lines: list[str] = []
+        for together, regions in itertools.groupby(self.regions, lambda r: isinstance(r, KernelRegion) and r.local):
+            found = list(regions)
+            names = ", ".join(dict.fromkeys(r.primitive for r in found if isinstance(r, KernelRegion)))
+            lines += [f"native  local: {names}"] if together else map(str, found)
+        return "\n".join([head, *(f"  {line}" for line in lines)])
 
 
 def _names(names: Sequence[str]) -> str:
@@ -163,7 +182,7 @@ class _Cutter:
 
     def constants(self, eqn: core.JaxprEqn) -> list[Region]:
         """A region that makes variables of the program's constants that a kernel reads."""
-        read = list(dict.fromkeys(v for v in eqn.invars if v in self.consts and v not in self.names))
+        read = list(dict.fromkeys(v for v in _variables(eqn.invars) if v in self.consts and v not in self.names))
         if not read:
             return []
         region = self.region([], read, set())
@@ -172,48 +191,80 @@ class _Cutter:
 
     def kernel(self, eqn: core.JaxprEqn) -> KernelRegion:
         name = eqn.primitive.name
-        inputs = tuple(self.names[v] for v in eqn.invars)
+        inputs = tuple(self.names[v] for v in eqn.invars if not isinstance(v, core.Literal))
         outputs = tuple(self.fresh() for _ in eqn.outvars)
         self.names.update(zip(eqn.outvars, outputs, strict=True))
-        params = dict(eqn.params) if name in PRIMITIVES else {}
-        types = tuple((tuple(aval.shape), str(aval.dtype)) for aval in avals_of(eqn.outvars))
-        return KernelRegion(name, params, inputs, outputs, native_cost(eqn), types)
+        params = {key: eqn.params[key] for key in _PARAMS.get(name, ())} if name not in PRIMITIVES else dict(eqn.params)
+        literals = [v.val if isinstance(v, core.Literal) else None for v in eqn.invars]
+        if any(value is not None for value in literals):
+            params["literals"] = tuple(None if value is None else int(value) for value in literals)
+        jaxpr = core.ClosedJaxpr(core.Jaxpr((), _variables(eqn.invars), eqn.outvars, [eqn]), ())
+        return KernelRegion(name, params, inputs, outputs, jaxpr, native_cost(eqn))
+
+
+class _Run(NamedTuple):
+    """Equations that run together."""
+
+    eqns: list[core.JaxprEqn]
+    native: bool
+
+
+def _variables(atoms: Sequence[Any]) -> list[core.Var]:
+    return [v for v in atoms if isinstance(v, core.Var)]
 
 
 class _Schedule:
     """Puts equations in an order with as few regions as their dependencies allow.
 
     An equation stands on the lowest possible level above those that it reads from; SPU has the even levels and the
-    kernels the odd ones. Equations over public values only are repeated in every region that needs them: a constant
-    that came in from outside would be treated as a secret.
+    kernels the odd ones, and what may run in either engine stays on the level of its operands. Equations over public
+    values only are repeated in every region that needs them: a constant that came in from outside would be treated as a
+    secret.
     """
 
-    def __init__(self, cutter: _Cutter, native: Callable[[core.JaxprEqn], bool]) -> None:
-        self._native = native
+    def __init__(self, cutter: _Cutter, where: Callable[[core.JaxprEqn], Where]) -> None:
+        self._where = where
         self._public = [eqn for eqn in cutter.jaxpr.eqns if all(map(cutter.is_public, eqn.invars))]
         secret = [eqn for eqn in cutter.jaxpr.eqns if not all(map(cutter.is_public, eqn.invars))]
+        results = {v for v in cutter.jaxpr.outvars if isinstance(v, core.Var)}
         self._levels: dict[int, list[core.JaxprEqn]] = {}
-        self._wanted: dict[int, set[core.Var]] = {0: {v for v in cutter.jaxpr.outvars if isinstance(v, core.Var)}}
-        self._place(secret)
+        self._wanted: dict[int, set[core.Var]] = {0: set(results)}
+        self._place(secret, self._first_kernels(secret, results))
 
-    def _place(self, eqns: Sequence[core.JaxprEqn]) -> None:
+    def _first_kernels(self, eqns: Sequence[core.JaxprEqn], results: set[core.Var]) -> set[core.Var]:
+        """Variables that equations for either engine make of the inputs, and that kernels only read."""
+        made = {v for eqn in eqns for v in eqn.outvars}
+        floating: set[core.Var] = set()
+        for eqn in eqns:
+            if self._where(eqn) == "either" and all(v in floating or v not in made for v in _variables(eqn.invars)):
+                floating.update(eqn.outvars)
+        others = set(results)  # read by something that is not a kernel
+        for eqn in reversed(eqns):
+            floats = floating.issuperset(eqn.outvars)
+            kernel = self._where(eqn) == "native" or (floats and others.isdisjoint(eqn.outvars))
+            if not kernel:
+                others.update(_variables(eqn.invars))
+        return floating - others
+
+    def _place(self, eqns: Sequence[core.JaxprEqn], first: set[core.Var]) -> None:
         level: dict[core.Var, int] = {}
         for eqn in eqns:
-            odd = int(self._native(eqn))
-            below = max((level.get(v, 0) for v in eqn.invars if isinstance(v, core.Var)), default=0)
-            here = below if below % 2 == odd else below + 1
+            where = self._where(eqn)
+            below = max((level.get(v, 0) for v in _variables(eqn.invars)), default=0)
+            odd = below % 2 if where == "either" else int(where == "native")
+            here = 1 if first.issuperset(eqn.outvars) else below if below % 2 == odd else below + 1
             level.update((v, here) for v in eqn.outvars)
             self._levels.setdefault(here, []).append(eqn)
-            self._wanted.setdefault(here - odd, set()).update(v for v in eqn.invars if isinstance(v, core.Var))
+            self._wanted.setdefault(here - here % 2, set()).update(_variables(eqn.invars))
 
-    def runs(self) -> Iterator[list[core.JaxprEqn]]:
+    def runs(self) -> Iterator[_Run]:
         """Equations of one SPU region, or one native equation, again and again."""
         for number in range(max([0, *self._levels]) + 1):
             eqns = self._levels.get(number, [])
             if number % 2:
-                yield from ([eqn] for eqn in eqns)
+                yield from (_Run([eqn], native=True) for eqn in eqns)
             elif whole := [*self._needed(self._wanted.get(number, set())), *eqns]:
-                yield whole
+                yield _Run(whole, native=False)
 
     def _needed(self, wanted: set[core.Var]) -> list[core.JaxprEqn]:
         """Public equations that make these variables."""
@@ -285,30 +336,28 @@ def partition(
             hint="use jax.numpy.where(condition, a, b) instead of if, and masks instead of boolean indexing",
         ) from error
     cutter = _Cutter(program, protocol)
-    native = chooser(cutter.is_public, kernels, available if protocol == "aby3" else frozenset(), link)
-    regions = _regions(cutter, list(_Schedule(cutter, native).runs()), native)
+    where = chooser(cutter.is_public, kernels, available if protocol == "aby3" else frozenset(), link)
+    regions = _regions(cutter, list(_Schedule(cutter, where).runs()))
     outputs, copies = _outputs(cutter)
     public = {name for name, v in zip(outputs, program.jaxpr.outvars, strict=True) if cutter.is_public(v)}
     kept = tuple(r for r in (*regions, *copies) if r.outputs)
     return Partitioned(protocol, tuple(cutter.names[v] for v in program.jaxpr.invars), outputs, kept, frozenset(public))
 
 
-def _regions(
-    cutter: _Cutter, runs: Sequence[list[core.JaxprEqn]], native: Callable[[core.JaxprEqn], bool]
-) -> list[Region]:
-    results = {v for v in cutter.jaxpr.outvars if not isinstance(v, core.Literal)}
+def _regions(cutter: _Cutter, runs: Sequence[_Run]) -> list[Region]:
+    results = set(_variables(cutter.jaxpr.outvars))
     wanted: list[set[core.Var]] = []  # what later runs read, and do not make themselves
     for run in reversed(runs):
         wanted.append(set(results))
-        made = {v for eqn in run for v in eqn.outvars}
-        results.update(v for eqn in run for v in eqn.invars if not isinstance(v, core.Literal) and v not in made)
+        made = {v for eqn in run.eqns for v in eqn.outvars}
+        results.update(v for eqn in run.eqns for v in _variables(eqn.invars) if v not in made)
     wanted.reverse()
     regions: list[Region] = []
     for run, later in zip(runs, wanted, strict=True):
-        if native(run[0]):
-            regions += [*cutter.constants(run[0]), cutter.kernel(run[0])]
+        if run.native:
+            regions += [*cutter.constants(run.eqns[0]), cutter.kernel(run.eqns[0])]
         else:
-            regions.append(cutter.spu(run, later - set(cutter.names)))
+            regions.append(cutter.spu(run.eqns, later - set(cutter.names)))
     return regions
 
 
