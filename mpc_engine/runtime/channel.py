@@ -12,9 +12,7 @@ depth is therefore the length of the longest chain of dependent messages so far,
 from __future__ import annotations
 
 import threading
-import time
 from abc import ABC, abstractmethod
-from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -22,8 +20,9 @@ from typing import Literal, NamedTuple
 
 from mpc_engine.errors import MpcError, PeerError
 from mpc_engine.runtime.faults import blamed_party, peer_error
+from mpc_engine.runtime.mailbox import Mailbox
 
-__all__ = ["Channel", "Mailbox", "MemoryChannel", "MemoryHub", "Record", "RecordingChannel", "Traffic"]
+__all__ = ["Channel", "MemoryChannel", "MemoryHub", "Record", "RecordingChannel", "Traffic"]
 
 DEFAULT_TIMEOUT = 10.0
 MAX_TAG_BYTES = 1024
@@ -109,8 +108,9 @@ class Channel(ABC):
         Raises
         ------
         PeerError
-            MPC-0601 after `timeout` seconds (default: the channel's), MPC-0602 at once if a connection is gone,
-            MPC-0606 at once if a party has reported a failure.
+            MPC-0601 after `timeout` seconds (default: the channel's) and at most one more, in which a TCP channel
+            finds out whether the party itself waits for another; MPC-0602 at once if a connection is gone, MPC-0606
+            at once if a party has reported a failure.
         """
 
     @abstractmethod
@@ -184,65 +184,15 @@ class Counters:
             return Traffic(self._messages, dict(self._sent), dict(self._received), self._depth)
 
 
-class Mailbox:
-    """Messages that have arrived and were not asked for yet, and the news of failed peers."""
-
-    def __init__(self) -> None:
-        self._arrived = threading.Condition()
-        self._queues: defaultdict[tuple[str, str], deque[tuple[int, bytes]]] = defaultdict(deque)
-        self._waiting_bytes: defaultdict[str, int] = defaultdict(int)
-        self._gone: dict[str, PeerError] = {}
-        self._failure: PeerError | None = None
-
-    def put(self, frm: str, tag: str, stamp: int, payload: bytes) -> int:
-        """Queue a message; return the bytes of this sender that wait in the box."""
-        with self._arrived:
-            self._queues[frm, tag].append((stamp, payload))
-            self._waiting_bytes[frm] += len(payload)
-            self._arrived.notify_all()
-            return self._waiting_bytes[frm]
-
-    def fail(self, error: PeerError) -> None:
-        """Wake every waiter with `error`; only the first failure counts, later ones follow from it."""
-        with self._arrived:
-            self._failure = self._failure or error
-            self._arrived.notify_all()
-
-    def leave(self, party: str, error: PeerError) -> None:
-        """Note that `party` will send nothing more; only who waits for it is woken with `error`."""
-        with self._arrived:
-            self._gone.setdefault(party, error)
-            self._arrived.notify_all()
-
-    def failure(self, party: str, *, wait: float = 0.0) -> PeerError | None:
-        """Return a copy of the first failure, or of the news that `party` has left; waits up to `wait` seconds."""
-        with self._arrived:
-            error = self._arrived.wait_for(lambda: self._failure or self._gone.get(party), wait)
-            return _fresh(error) if error else None
-
-    def take(self, frm: str, tag: str, timeout: float) -> tuple[int, bytes]:
-        """Return stamp and payload of the next message, or raise what prevents it."""
-        deadline = time.monotonic() + timeout
-        with self._arrived:
-            while not (queue := self._queues.get((frm, tag))):
-                error = self._failure or self._gone.get(frm)
-                if error is not None:
-                    raise _fresh(error)
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise timed_out(frm, f"it did not send '{tag}' within {timeout:g} s")
-                self._arrived.wait(left)
-            stamp, payload = queue.popleft()
-            if not queue:
-                del self._queues[frm, tag]
-            self._waiting_bytes[frm] -= len(payload)
-            return stamp, payload
-
-
 def timed_out(party: str, what: str) -> PeerError:
     """Return the error of a wait for `party` that took too long."""
     hint = "the party may be stopped, overloaded or cut off; look at its log"
     return peer_error(party, f"no answer from party '{party}': {what}", code="MPC-0601", hint=hint)
+
+
+def not_sent(party: str, tag: str, timeout: float) -> PeerError:
+    """Return the error of a message that did not come."""
+    return timed_out(party, f"it did not send '{tag}' within {timeout:g} s")
 
 
 def report_of(error: BaseException, *, me: str) -> PeerError:
@@ -261,11 +211,6 @@ def left(party: str) -> PeerError:
 def closed_here(me: str) -> PeerError:
     """Return the error of using a channel after closing it."""
     return PeerError(f"the channel of party '{me}' is closed", code="MPC-0605")
-
-
-def _fresh(error: PeerError) -> PeerError:
-    """Return a copy, since one instance raised in several threads would mix their tracebacks."""
-    return PeerError(error.message, code=error.code, hint=error.hint, where=error.where)
 
 
 class MemoryHub:
@@ -319,7 +264,10 @@ class MemoryChannel(Channel):
         """See :meth:`Channel.recv`."""
         if self._closed:
             raise closed_here(self.me)
-        stamp, payload = self._box.take(frm, tag, self.timeout if timeout is None else timeout)
+        limit = self.timeout if timeout is None else timeout
+        if (found := self._box.take(frm, tag, limit)) is None:
+            raise not_sent(frm, tag, limit)
+        stamp, payload = found
         self._counters.received(frm, len(payload), stamp)
         return payload
 

@@ -9,35 +9,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from mpc_engine.errors import MpcError, PeerError, SchemaError
 from mpc_engine.runtime.channel import Channel, MemoryHub, Record, RecordingChannel, Traffic
 from mpc_engine.runtime.faults import blamed_party, decode_error, encode_error, typed
+from mpc_engine.runtime.handshake import MAGIC, dial
 from mpc_engine.runtime.ports import PortReservation
-from mpc_engine.runtime.tcp import MAGIC, Listener, TcpChannel, _dial, new_token
+from mpc_engine.runtime.tcp import Listener, TcpChannel, new_token
+from tests.channels import connect, connect_tls
 
 PARTIES = ("a", "b", "c")
-
-
-def connect(names: tuple[str, ...], *, timeout: float = 5.0, tokens: dict[str, bytes] | None = None) -> list[Channel]:
-    """Return TCP channels of all `names`, connected from threads of this process."""
-    token = new_token()
-    with ExitStack() as stack:
-        listeners = {name: Listener() for name in names}
-        for listener in listeners.values():
-            stack.callback(listener.close)
-        addresses = {name: listener.address for name, listener in listeners.items()}
-
-        def open_one(name: str) -> Channel:
-            mine = (tokens or {}).get(name, token)
-            return TcpChannel(name, listeners[name], addresses=addresses, token=mine, timeout=timeout)
-
-        with ThreadPoolExecutor(len(names)) as pool:
-            return list(pool.map(open_one, names))
 
 
 def in_memory(names: tuple[str, ...], *, timeout: float = 5.0) -> list[Channel]:
@@ -48,7 +32,7 @@ def in_memory(names: tuple[str, ...], *, timeout: float = 5.0) -> list[Channel]:
 Maker = Callable[..., list[Channel]]
 
 
-@pytest.fixture(params=[in_memory, connect], ids=["memory", "tcp"])
+@pytest.fixture(params=[in_memory, connect, connect_tls], ids=["memory", "tcp", "tls"])
 def make(request: pytest.FixtureRequest) -> Iterator[Maker]:
     made: list[Channel] = []
 
@@ -106,6 +90,35 @@ def test_a_wait_ends_and_names_party_and_tag(make: Maker) -> None:
         a.recv("c", "sum", timeout=0.2)
     assert (caught.value.code, blamed_party(caught.value)) == ("MPC-0601", "c")
     assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("connected", [connect, connect_tls])
+def test_a_party_that_only_waits_for_another_is_not_blamed(connected: Maker) -> None:
+    a, b, c = connected(PARTIES, timeout=1.0)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(b.recv, "c", "x", 3.0)  # b gives up later than a, which waits for b
+        with pytest.raises(PeerError, match="no answer from party 'c': party 'b' has been waiting for it") as caught:
+            a.recv("b", "x")
+        assert (caught.value.code, blamed_party(caught.value)) == ("MPC-0601", "c")
+        a.abort(caught.value)
+        with pytest.raises(PeerError, match="no answer from party 'c'"):
+            waiting.result(timeout=2)
+    for channel in (b, c):
+        channel.close()
+
+
+@pytest.mark.parametrize("connected", [connect, connect_tls])
+def test_a_party_that_was_slow_itself_is_blamed(connected: Maker) -> None:
+    a, b, c = connected(PARTIES, timeout=1.0)
+    with ThreadPoolExecutor(1) as pool:
+        threading.Timer(0.8, lambda: waiting.append(pool.submit(b.recv, "c", "x", 0.6))).start()
+        waiting: list[Future[bytes]] = []
+        with pytest.raises(PeerError, match="no answer from party 'b': it did not send 'x' within 1 s"):
+            a.recv("b", "x")
+        with pytest.raises(PeerError, match="no answer from party 'c': it did not send 'x' within"):
+            waiting[0].result(timeout=2)
+    for channel in (a, b, c):
+        channel.close()
 
 
 def test_abort_wakes_everyone_at_once_without_telling_the_text(make: Maker) -> None:
@@ -175,7 +188,7 @@ def test_a_party_with_another_token_is_refused_on_both_sides() -> None:
 
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(attempt, ("a", "b"))
-    assert first.startswith("MPC-0603 no connection to party 'b': it did not connect in time (1 without the token")
+    assert first.startswith("MPC-0603 no connection to party 'b': it did not connect in time (1 turned away, the ")
     assert second.startswith("MPC-0603 no connection to party 'a': it does not know the token of this run")
     for listener in listeners.values():
         listener.close()
@@ -248,7 +261,7 @@ def test_a_peer_that_takes_nothing_ends_the_send() -> None:
         target=lambda: made.append(TcpChannel("a", listener, addresses=names, token=token, timeout=0.5))
     )
     opener.start()
-    silent = _dial("b", ("a", "b"), "a", listener.address, token, time.monotonic() + 2)
+    silent = dial("b", ("a", "b"), "a", listener.address, token=token, deadline=time.monotonic() + 2)
     opener.join()
     with pytest.raises(PeerError, match=r"party 'b': it took nothing of 'big' for 0\.5 s"):
         made[0].send("b", "big", bytes(64 << 20))

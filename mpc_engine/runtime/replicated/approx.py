@@ -24,7 +24,7 @@ from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost, fixed_multiply_cost, multiply_cost
 from mpc_engine.runtime.replicated.truncate import fixed_dot
 
-__all__ = ["FRACTION", "MAGNITUDE", "Msb", "msb", "msb_cost", "sigmoid", "sigmoid_cost", "top_bits"]
+__all__ = ["FRACTION", "MAGNITUDE", "Msb", "blunt_width", "msb", "msb_cost", "sigmoid", "sigmoid_cost", "top_bits"]
 
 FRACTION = 18
 """Fraction bits of a secret float (FM64)."""
@@ -76,7 +76,7 @@ def sigmoid_cost(size: int, *, magnitude: int = MAGNITUDE) -> PartyCost:
     >>> sigmoid_cost(64_000).total / 64_000
     379.5
     """
-    compared = msb_cost(3 * size, _width(magnitude + 1))
+    compared = msb_cost(3 * size, blunt_width(magnitude + 1))
     depth = (1, 1, 2, 1, 1)  # products in the argument, T_2, T_3 and T_4, T_8, the series
     return sum((fixed_multiply_cost(count * size) for count in depth), compared) + multiply_cost(size)
 
@@ -99,11 +99,12 @@ def top_bits(x: Pairs, *, magnitude: int) -> tuple[Pairs, int]:
     -----
     Each component is shifted by itself: of three of them up to two carries are lost.
     """
-    width = _width(magnitude)
+    width = blunt_width(magnitude)
     return (x >> np.uint64(_BLUNT)) & np.uint64((1 << width) - 1), width
 
 
-def _width(magnitude: int) -> int:
+def blunt_width(magnitude: int) -> int:
+    """Return how many bits :func:`top_bits` leaves of numbers below ``2**magnitude``."""
     return magnitude + FRACTION + 1 - _BLUNT
 
 

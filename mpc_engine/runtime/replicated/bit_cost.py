@@ -1,7 +1,7 @@
 """What operations on bits, shuffles and sorts cost: rounds, and payload bytes that each party sends.
 
-Exact functions of public shapes, except :func:`sort_cost`, whose value is an expectation: a sort opens comparisons, and
-how many there are depends on a uniform permutation (and on nothing else).
+Exact functions of public shapes, except :func:`sort_cost` and :func:`rank_cost`, whose values are expectations: a sort
+opens comparisons, and how many there are depends on a uniform permutation (and on nothing else).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ __all__ = [
     "less_than_cost",
     "negative_cost",
     "open_bits_cost",
+    "opened_cost",
+    "rank_cost",
     "select_cost",
     "shuffle_cost",
     "sort_cost",
@@ -150,14 +152,23 @@ def sort_cost(rows: int, bits: int, columns: Sequence[int | None] = (), link: Li
         Payload, as in :func:`shuffle_cost`.
     """
     wide = bits + max(1, (rows - 1).bit_length())
-    moved = shuffle_cost(rows, [wide, *columns])
+    return shuffle_cost(rows, [wide, *columns]) + rank_cost(rows, wide, link)
+
+
+def rank_cost(rows: int, bits: int, link: Link = LAN) -> PartyCost:
+    """Return what :func:`~.sort.rank_rows` of rows of `bits` bits is expected to cost; see :func:`sort_cost`."""
     if rows < 2:
-        return moved
-    spare = spare_comparisons(wide, link)
+        return _even(0, 0)
+    spare = spare_comparisons(bits, link)
     expected = comparisons(rows, spare)
     if expected == rows * (rows - 1) / 2:
-        words = plane_words(round(expected))
-        how = plan(wide, words, link)
-        return moved + _even(how.rounds, 8 * words * (how.ands + 1))
-    how = plan(wide, plane_words(rows), link)
-    return moved + _even(round(1.5 * log2(rows) * how.rounds), round(expected * (how.ands + 1) / 8))
+        return opened_cost(round(expected), bits, link)
+    how = plan(bits, plane_words(rows), link)
+    return _even(round(1.5 * log2(rows) * how.rounds), round(expected * (how.ands + 1) / 8))
+
+
+def opened_cost(count: int, bits: int, link: Link = LAN) -> PartyCost:
+    """Return what one step of `count` comparisons of shuffled rows costs, opening the results included."""
+    words = plane_words(count)
+    how = plan(bits, words, link)
+    return _even(how.rounds, 8 * words * (how.ands + 1))

@@ -30,7 +30,18 @@ from mpc_engine.runtime.replicated.compare import LAN, Link, Plan, equal, first_
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_kernels.bits import majority_local, plane_words, rows_to_planes
 
-__all__ = ["a2b", "b2a", "inject", "is_zero", "negative", "prefix_steps", "select", "use_ripple"]
+__all__ = [
+    "a2b",
+    "b2a",
+    "inject",
+    "is_zero",
+    "negative",
+    "prefix_carries",
+    "prefix_steps",
+    "ripple_carries",
+    "select",
+    "use_ripple",
+]
 
 
 def a2b(party: Replicated, x: Pairs, bits: int = 64, *, link: Link = LAN) -> Bits:
@@ -54,7 +65,7 @@ def a2b(party: Replicated, x: Pairs, bits: int = 64, *, link: Link = LAN) -> Bit
     y, z = _operands(party, x, bits)
     if bits == 1:
         return xor(y, z)
-    carries = _ripple(party, y, z) if use_ripple(bits, len(x), link) else _prefix(party, y, z)
+    carries = ripple_carries(party, y, z) if use_ripple(bits, len(x), link) else prefix_carries(party, y, z)
     total = xor(y, z)
     own, after = total.own, total.next
     own[1:] ^= carries.own
@@ -161,7 +172,7 @@ def prefix_steps(size: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     return steps
 
 
-def _ripple(party: Replicated, y: Bits, z: Bits) -> Bits:
+def ripple_carries(party: Replicated, y: Bits, z: Bits) -> Bits:
     """Carries into bits 1, 2, ...: one AND and one round a bit."""
     shape = (y.bits - 1, y.own.shape[1])
     own, after = np.empty(shape, np.uint64), np.empty(shape, np.uint64)
@@ -174,7 +185,7 @@ def _ripple(party: Replicated, y: Bits, z: Bits) -> Bits:
     return Bits(own, after, y.rows)
 
 
-def _prefix(party: Replicated, y: Bits, z: Bits) -> Bits:
+def prefix_carries(party: Replicated, y: Bits, z: Bits) -> Bits:
     """Carries into bits 1, 2, ... by a parallel prefix of (generate, propagate)."""
     low = slice(0, y.bits - 1)
     both = and_(party, y.planes(low), z.planes(low))

@@ -22,7 +22,16 @@ from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost, fixed_multiply_cost, multiply_cost, truncate_cost
 from mpc_engine.runtime.replicated.truncate import MAX_BITS, fixed_dot, fixed_multiply, truncate
 
-__all__ = ["leading_bit", "leading_bit_cost", "log", "reciprocal", "reciprocal_cost", "rsqrt"]
+__all__ = [
+    "leading_bit",
+    "leading_bit_cost",
+    "log",
+    "log_cost",
+    "reciprocal",
+    "reciprocal_cost",
+    "rsqrt",
+    "rsqrt_cost",
+]
 
 GUARD = 24
 """Fraction bits of normalised numbers."""
@@ -130,14 +139,18 @@ def reciprocal(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) ->
 
 def reciprocal_cost(size: int, *, low: int = -8, high: int = 18) -> PartyCost:
     """Return what :func:`reciprocal` costs, rounds at most."""
-    found = leading_bit_cost(size, low=low + FRACTION, high=high + FRACTION) + multiply_cost(size)
-    if FRACTION + high - 1 > GUARD:
-        found += truncate_cost(size)
+    found = _normal_cost(size, low, high, FRACTION + high - 1 - GUARD)
     return sum((fixed_multiply_cost(size) for _ in range(6)), found)
 
 
+def _normal_cost(size: int, low: int, high: int, cut: int) -> PartyCost:
+    """Cost of scaling to [1, 2) or [1, 4), `cut` bits of the product going."""
+    found = leading_bit_cost(size, low=low + FRACTION, high=high + FRACTION) + multiply_cost(size)
+    return found + truncate_cost(size) if cut > 0 else found
+
+
 def rsqrt(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) -> Pairs:
-    """Return ``1 / sqrt(x)`` of fixed-point numbers.
+    """Return ``1 / sqrt(x)`` of fixed-point numbers. Cost: :func:`rsqrt_cost`.
 
     Parameters
     ----------
@@ -170,8 +183,14 @@ def rsqrt(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) -> Pair
     return fixed_multiply(party, y, back, bits=GUARD + halves[-1] - FRACTION).reshape(x.shape)
 
 
+def rsqrt_cost(size: int, *, low: int = -8, high: int = 18) -> PartyCost:
+    """Return what :func:`rsqrt` costs, rounds at most."""
+    found = _normal_cost(size, low, high, FRACTION + high - 2 - GUARD)
+    return sum((fixed_multiply_cost(size) for _ in range(11)), found)
+
+
 def log(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) -> Pairs:
-    """Return the natural logarithm of fixed-point numbers.
+    """Return the natural logarithm of fixed-point numbers. Cost: :func:`log_cost`.
 
     Parameters
     ----------
@@ -202,6 +221,13 @@ def log(party: Replicated, x: Pairs, *, low: int = -8, high: int = 18) -> Pairs:
     extra = 2 * _LOG_GUARD + _LOG_BITS - FRACTION - MAX_BITS  # more bits to go than one truncation cuts
     fine = fixed_dot(party, np.stack([unit, t4]), np.stack(series), bits=MAX_BITS)
     return (truncate(party, fine, bits=extra) + whole).reshape(x.shape)
+
+
+def log_cost(size: int, *, low: int = -8, high: int = 18) -> PartyCost:
+    """Return what :func:`log` costs, rounds at most."""
+    found = _normal_cost(size, low, high, FRACTION + high - 1 - _LOG_GUARD)
+    products = fixed_multiply_cost(size) + fixed_multiply_cost(2 * size) + fixed_multiply_cost(size)
+    return found + products + truncate_cost(size)
 
 
 def _log_terms(party: Replicated, coefficients: Sequence[int], basis: Sequence[Pairs]) -> Pairs:

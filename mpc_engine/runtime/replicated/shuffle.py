@@ -25,7 +25,7 @@ from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_kernels.bits import plane_words, planes_to_rows, rows_to_planes
 from mpc_kernels.permute import SPARE_WORDS, gather_rows_var, invert_var, random_permutation_var
 
-__all__ = ["Column", "Index", "Shuffle", "permute_public"]
+__all__ = ["Column", "Index", "Shuffle", "move_rows", "permute_public"]
 
 Column = Pairs | Bits
 """A secret column: pairs uint64[n, 2] or bits."""
@@ -59,11 +59,11 @@ class Shuffle:
 
     def apply(self, party: Replicated, columns: Sequence[Column]) -> list[Column]:
         """Move the rows of all columns by the permutation. Cost: :func:`~.bit_cost.shuffle_cost`."""
-        return _move(party, columns, self.rows, _FORWARD, self.known)
+        return move_rows(party, columns, self.rows, _FORWARD, self.known)
 
     def undo(self, party: Replicated, columns: Sequence[Column]) -> list[Column]:
         """Move the rows of all columns by the inverse. Cost: :func:`~.bit_cost.shuffle_cost`."""
-        return _move(party, columns, self.rows, _BACKWARD, {c: invert_var(p) for c, p in self.known.items()})
+        return move_rows(party, columns, self.rows, _BACKWARD, {c: invert_var(p) for c, p in self.known.items()})
 
 
 def permute_public(columns: Sequence[Column], index: Index) -> list[Column]:
@@ -143,9 +143,21 @@ class _Part:
         return list(both)
 
 
-def _move(
-    party: Replicated, columns: Sequence[Column], rows: int, pairs: tuple[int, int, int], known: dict[int, Index]
+def move_rows(
+    party: Replicated, columns: Sequence[Column], rows: int, pairs: tuple[int, ...], known: dict[int, Index]
 ) -> list[Column]:
+    """Permute the rows of all columns by the known factors of one pair of parties after another.
+
+    Parameters
+    ----------
+    party : Replicated
+    columns : sequence of pairs uint64[n, 2] or Bits
+    rows : int
+    pairs : tuple of int
+        Pair c is the parties c-1 and c.
+    known : dict of int to ndarray of uint32, shape [rows]
+        The factors that this party knows, by pair.
+    """
     if any((c.rows if isinstance(c, Bits) else len(c)) != rows for c in columns):
         raise ValueError(f"every column must have {rows} rows")
     both = party.rank == (pairs[0] - 1) % 3

@@ -28,7 +28,17 @@ from mpc_engine.runtime.replicated.shuffle import Column, Index, Shuffle, permut
 from mpc_kernels.bits import pick_planes_var, plane_words, planes_to_rows
 from mpc_kernels.permute import compose_var, gather_rows_var, group_order_var, invert_var
 
-__all__ = ["Order", "Sorted", "rank_rows", "sort_order", "sort_rows", "spare_comparisons"]
+__all__ = [
+    "Compare",
+    "Opened",
+    "Order",
+    "Sorted",
+    "rank_rows",
+    "sort_order",
+    "sort_rows",
+    "spare_comparisons",
+    "unpack_results",
+]
 
 
 class Compare(Protocol):
@@ -111,7 +121,7 @@ def sort_rows(party: Replicated, key: Bits, payload: Sequence[Column] = (), *, l
     whole = moved[0]
     assert isinstance(whole, Bits)
     packed = planes_to_rows(whole.own, rows), planes_to_rows(whole.next, rows)
-    place = rank_rows(_Opened(party, whole.bits, link), *packed, spare=spare_comparisons(whole.bits, link))
+    place = rank_rows(Opened(party, whole.bits, link), *packed, spare=spare_comparisons(whole.bits, link))
     sorted_ = permute_public([whole, *moved[1:]], place)
     key_again = sorted_[0]
     assert isinstance(key_again, Bits)
@@ -123,7 +133,7 @@ def sort_order(party: Replicated, key: Bits, *, link: Link = LAN) -> Order:
     return sort_rows(party, key, link=link).order
 
 
-class _Opened:
+class Opened:
     """Compares rows by their low `bits` bits; see :class:`Compare`.
 
     The planes of the right side are made once for several comparisons with it, and memory is used again.
@@ -135,6 +145,7 @@ class _Opened:
         self._size = 0
 
     def fix(self, own: Words, after: Words, right: Index) -> None:
+        """Take rows, and those that stand on the right side from now on."""
         self._size = len(right)
         self._rows = own, after
         words = plane_words(self._size)
@@ -147,6 +158,7 @@ class _Opened:
             pick_planes_var(rows, right, order=self._how.order, out=second)
 
     def less(self, left: Index) -> Words:
+        """Compare left rows with the right ones, and open the results. Cost: :func:`~.bit_cost.opened_cost`."""
         same0, same1, second0, second1 = self._planes
         flip0, flip1 = flips(self._party)
         order = self._how.order
@@ -168,7 +180,8 @@ def _open_part(party: Replicated, part: Words) -> Words:
     return opened
 
 
-def _unpack(words: Words, count: int) -> NDArray[np.uint8]:
+def unpack_results(words: Words, count: int) -> NDArray[np.uint8]:
+    """Return opened results, bit i % 64 of word i // 64, as 0 and 1."""
     return np.unpackbits(words.view(np.uint8), count=count, bitorder="little")
 
 
@@ -262,7 +275,7 @@ class _Buckets:
             for side in (0, 1)
         )
         compare.fix(self.own, self.after, right)
-        less = _unpack(compare.less(left), len(left))
+        less = unpack_results(compare.less(left), len(left))
         ranks = np.zeros(int(self.sample.sum()), np.int64)
         offset = np.cumsum(self.sample) - self.sample
         used = 0
@@ -301,7 +314,7 @@ class _Buckets:
             half = np.uint32(1 << (depth - 1))
             place = found[:count]
             less = compare.less(compose_var(table, place + (half - np.uint32(1))))
-            place += np.multiply(_unpack(less, count), half, dtype=np.uint32)
+            place += np.multiply(unpack_results(less, count), half, dtype=np.uint32)
         found <<= np.uint32(1)
         found += np.repeat((base - 2 * tree)[picked].astype(np.uint32), rest)
         group[row] = found
