@@ -20,6 +20,7 @@ from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.convert import a2b, is_zero, negative
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
+from mpc_engine.runtime.replicated.radix import choose, radix_order
 from mpc_engine.runtime.replicated.scan import segment_scan
 from mpc_engine.runtime.replicated.shuffle import Column
 from mpc_engine.runtime.replicated.sort import sort_rows
@@ -129,7 +130,10 @@ def _sort_rows(party: Replicated, inputs: Sequence[Column], params: Params) -> l
     parts = [_key(party, key, width) for key, width in zip(keys, bits, strict=True) if width]
     if sum(bits) == 1:
         return compact(party, not_(party, parts[0]), [*moved, *payload])[0]
-    return sort_rows(party, concat(parts[::-1]), [*moved, *payload]).payload
+    key = concat(parts[::-1])
+    if choose(rows, key.bits) == "radix":
+        return radix_order(party, key).apply(party, [*moved, *payload])
+    return sort_rows(party, key, [*moved, *payload]).payload
 
 
 def _key(party: Replicated, key: Column, width: int) -> Bits:

@@ -100,7 +100,8 @@ def sorts(x: Any, w: Any, f: Any, b: Any) -> Any:
     two = sort_rows((b, f, x), (w,), (1, 64, 4))
     flag = sort_rows((b,), (x, f), (1,))
     small = sort_rows((x, x * 0), (f, jnp.arange(ROWS)), (4, 0))
-    return [*one, *two, *flag, small[0], *small[2:]]
+    digits = sort_rows((x & 3, b), (f, w), (2, 1))
+    return [*one, *two, *flag, small[0], *small[2:], *digits]
 
 
 def comparisons(x: Any, w: Any, f: Any, b: Any) -> Any:
