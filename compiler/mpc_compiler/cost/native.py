@@ -24,6 +24,8 @@ __all__ = [
 
 _INJECT = 24
 """Bytes that make a number of a shared bit, in two rounds."""
+_SPARE = 90_000
+"""Comparisons that a sort makes in order to save rounds."""
 
 
 def ring_matmul_native(g: int, n: int, c: int) -> Cost:
@@ -67,8 +69,8 @@ def _bits_of(n: int, bits: int) -> Cost:
 
 
 def compare_native(n: int, bits: int = 64) -> Cost:
-    """Whether a difference of `bits` bits is negative: 1.2 ANDs a bit in about ten rounds."""
-    return Cost(12, n * (bits + int(3.6 * bits)) // 8, n * bits // 4, exact=False)
+    """Whether a difference of `bits` bits is negative: 1.2 ANDs a bit, or more of them in fewer rounds."""
+    return Cost(3 + bits.bit_length(), n * (bits + int(3.6 * bits)) // 8, n * bits // 4, exact=False)
 
 
 def equal_native(n: int, bits: int = 64) -> Cost:
@@ -78,7 +80,7 @@ def equal_native(n: int, bits: int = 64) -> Cost:
 
 
 def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0) -> Cost:
-    """Shuffle, then opened comparisons of (key, row number): n (log2 n + 0.8) of them.
+    """Shuffle, then opened comparisons of (key, row number): n (log2 n + 0.8) of them, or all pairs of a few rows.
 
     Parameters
     ----------
@@ -93,7 +95,7 @@ def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0
     if n < 2 or not bits:
         return ZERO
     wide = bits + (n - 1).bit_length()
-    comparisons = n * (log2(n) + 0.8)
+    comparisons = min(n * (n - 1) / 2, n * (log2(n) + 0.8) + _SPARE)
     ands = 1.2 * wide + 1
     rank = Cost(
         round(1.5 * log2(n) * 10), round(comparisons * ands * 3 / 8), round(comparisons * wide / 4), exact=False
@@ -116,9 +118,10 @@ def segment_scan_native(n: int, op: str, *, bits: int = 64) -> Cost:
         first = Cost(1, 24 * n) if op == "copy" else ZERO
         return first + Cost(rounds, 24 * (joins + sum(up[:-1])), 8 * joins, exact=False)
     step = compare_native(joins, bits)
-    return Cost(rounds * 12, step.bytes + 24 * bits * joins // 64, 4 * step.work, exact=False) + 2 * _bits_of(n, bits)
+    size = round(1.6 * (step.bytes + 24 * bits * joins // 64))
+    return Cost(rounds * 10, size, 4 * step.work, exact=False) + 2 * _bits_of(n, bits)
 
 
 def sigmoid_native(n: int) -> Cost:
-    """Signs by comparison, a Chebyshev polynomial of degree 11, a choice: 26 rounds, 380 bytes."""
-    return Cost(26, 380 * n, 100 * n, exact=False)
+    """Signs by comparison, a Chebyshev polynomial of degree 11, a choice: 21 to 27 rounds, 375 bytes."""
+    return Cost(24, 375 * n, 100 * n, exact=False)

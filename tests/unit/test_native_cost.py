@@ -1,0 +1,51 @@
+"""The compiler's costs of native kernels against what the kernels declare."""
+
+from __future__ import annotations
+
+import pytest
+
+from mpc_compiler.cost import Cost, native
+from mpc_engine.runtime.replicated.approx import sigmoid_cost
+from mpc_engine.runtime.replicated.bit_cost import (
+    compact_cost,
+    is_zero_cost,
+    negative_cost,
+    sort_cost,
+)
+from mpc_engine.runtime.replicated.core import matmul_cost
+from mpc_engine.runtime.replicated.cost import PartyCost, segment_scan_cost
+from mpc_engine.runtime.replicated.minmax_scan import segment_extreme_cost
+
+SIZES = [2, 65, 1000, 100_000]
+MANY = [1000, 10_000, 100_000, 1_000_000]
+
+
+def same(cost: Cost, declared: PartyCost) -> None:
+    assert (cost.rounds, cost.bytes, cost.exact) == (declared.rounds, declared.total, True)
+
+
+def close(cost: Cost, declared: PartyCost, *, size: float, rounds: float) -> None:
+    assert not cost.exact
+    assert 1 / size < cost.bytes / declared.total < size, (cost.bytes, declared.total)
+    assert 1 / rounds < cost.rounds / declared.rounds < rounds, (cost.rounds, declared.rounds)
+
+
+@pytest.mark.parametrize("rows", SIZES)
+def test_exact_ones_are_those_declared(rows: int) -> None:
+    same(native.compact_native(rows, [64, 1, 64], inject=True), compact_cost(rows, [None, 1, None]))
+    for bits in (2, 12, 64):
+        same(native.equal_native(rows, bits), is_zero_cost(rows, bits))
+    rounds, sent = matmul_cost(rows, 3)
+    same(native.ring_matmul_native(rows, 7, 3), PartyCost(rounds, (sent, sent, sent)))
+
+
+@pytest.mark.parametrize("rows", MANY)
+def test_expectations_are_close(rows: int) -> None:
+    for bits in (12, 32, 64):
+        close(native.compare_native(rows, bits), negative_cost(rows, bits), size=1.8, rounds=2)
+        close(native.sort_rows_native(rows, bits, [64, 1]), sort_cost(rows, bits, [None, 1]), size=1.5, rounds=2)
+    for op in ("sum", "copy"):
+        declared = segment_scan_cost(rows, 1, copy=op == "copy")
+        close(native.segment_scan_native(rows, op), declared, size=1.2, rounds=1.2)
+    close(native.segment_scan_native(rows, "min"), segment_extreme_cost(rows, 1, bits=64), size=2.5, rounds=2)
+    close(native.sigmoid_native(rows), sigmoid_cost(rows), size=1.1, rounds=1.3)
