@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from mpc_compiler.partition import EITHER, NATIVE, KernelRegion
 from mpc_engine.runtime.device import Device
-from mpc_engine.runtime.local_kernels import LOCAL, Kernel, Params, number
+from mpc_engine.runtime.local_kernels import LOCAL, Kernel, Params, as_bit, number
 from mpc_engine.runtime.replicated.approx import sigmoid
 from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.convert import a2b, is_zero, negative
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
+from mpc_engine.runtime.replicated.one_hot import one_hot
 from mpc_engine.runtime.replicated.radix import choose, radix_order
 from mpc_engine.runtime.replicated.scan import segment_scan
 from mpc_engine.runtime.replicated.shuffle import Column
@@ -161,6 +162,12 @@ def _segment_scan(party: Replicated, inputs: Sequence[Column], params: Params) -
     return [segment_scan(party, number(party, start), value, op=params["op"])]
 
 
+def _one_hot(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    code, *flags = inputs
+    flag = as_bit(party, flags[0]) if flags else None
+    return [one_hot(party, number(party, code), params["domain"], flag).reshape(-1, 2)]
+
+
 def _compare(party: Replicated, inputs: Sequence[Column], op: str, bits: int = _RAW) -> list[Column]:
     left, right = _numbers(party, inputs)
     if op in ("eq", "ne"):
@@ -182,6 +189,7 @@ _KERNELS: dict[str, Kernel] = {
     "segment_scan": _segment_scan,
     "compare": lambda party, inputs, params: _compare(party, inputs, params["op"], params["bits"]),
     **{op: _comparison(op) for op in ("lt", "le", "gt", "ge", "eq", "ne")},
+    "one_hot": _one_hot,
     "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
 }
 assert set(_KERNELS) == NATIVE | EITHER

@@ -18,7 +18,7 @@ from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_engine.runtime.replicated.scan import prefix_sum
 from mpc_engine.runtime.replicated.shuffle import Column
 
-__all__ = ["LOCAL", "Kernel", "Params", "number"]
+__all__ = ["LOCAL", "Kernel", "Params", "as_bit", "number"]
 
 Params = Mapping[str, Any]
 """Of the primitive; besides ``shapes`` of the operands, and ``literals``: whole constants by position, else None."""
@@ -30,7 +30,8 @@ def number(party: Replicated, column: Column) -> Pairs:
     return inject(party, column)[0] if isinstance(column, Bits) else column
 
 
-def _bit(party: Replicated, column: Column) -> Bits:
+def as_bit(party: Replicated, column: Column) -> Bits:
+    """A flag as one plane; numbers 0 and 1 are converted."""
     return column if isinstance(column, Bits) else a2b(party, column, 1)
 
 
@@ -83,12 +84,12 @@ def _mul(party: Replicated, inputs: Sequence[Column], params: Params) -> Sequenc
 
 
 def _and(party: Replicated, inputs: Sequence[Column], params: Params) -> Sequence[Column]:
-    left, right = (_bit(party, x) for x in inputs)
+    left, right = (as_bit(party, x) for x in inputs)
     return [and_(party, left, right)]
 
 
 def _or(party: Replicated, inputs: Sequence[Column], params: Params) -> Sequence[Column]:
-    left, right = (not_(party, _bit(party, x)) for x in inputs)
+    left, right = (not_(party, as_bit(party, x)) for x in inputs)
     return [not_(party, and_(party, left, right))]
 
 
@@ -107,7 +108,7 @@ LOCAL: dict[str, Kernel] = {
     "mul": _mul,
     "and": _and,
     "or": _or,
-    "not": lambda party, inputs, _: [not_(party, _bit(party, inputs[0]))],
+    "not": lambda party, inputs, _: [not_(party, as_bit(party, inputs[0]))],
     "convert_element_type": lambda party, inputs, _: [number(party, inputs[0])],
 }
 """By the name of jax's primitive, or ours."""

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from jax.experimental import enable_x64
 
-from mpc_compiler.ops.primitives import compact, compare, prefix_sum, ring_matmul, segment_scan, sort_rows
+from mpc_compiler.ops.primitives import compact, compare, one_hot, prefix_sum, ring_matmul, segment_scan, sort_rows
 from mpc_compiler.partition import EITHER, NATIVE, KernelRegion, partition
 from mpc_engine.runtime.channel import MemoryHub
 from mpc_engine.runtime.kernels import Values, run_kernel
@@ -146,6 +146,10 @@ def on_the_way(x: Any, w: Any, f: Any, b: Any) -> Any:
     return [*moved, count[::3], wide.sum(axis=0), wide.reshape(-1)[7:9], prefix_sum(f), low]
 
 
+def codes(x: Any, w: Any, f: Any, b: Any) -> Any:
+    return [one_hot(x, 16, None), one_hot(x, 16, b), one_hot(x, 11, x < 11), one_hot(b.astype(jnp.int64), 2, x > 3)]
+
+
 def loop(x: Any, w: Any, f: Any, b: Any) -> Any:
     def turn(_: Any, y: Any) -> Any:
         return sort_rows(((y * 5 + 3) & 15,), (y,), (4,))[1] + 1
@@ -154,15 +158,8 @@ def loop(x: Any, w: Any, f: Any, b: Any) -> Any:
 
 
 PROGRAMS = [
-    flags_then_movers,
-    flags_as_numbers,
-    sorts,
-    comparisons,
-    narrow_comparisons,
-    scans,
-    products,
-    on_the_way,
-    loop,
+    *(flags_then_movers, flags_as_numbers, sorts, comparisons, narrow_comparisons),
+    *(scans, products, on_the_way, codes, loop),
 ]
 
 

@@ -15,6 +15,7 @@ from mpc_engine.runtime.replicated.bit_cost import (
 from mpc_engine.runtime.replicated.core import matmul_cost
 from mpc_engine.runtime.replicated.cost import PartyCost, segment_scan_cost
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme_cost
+from mpc_engine.runtime.replicated.one_hot import one_hot_cost
 
 SIZES = [2, 65, 1000, 100_000]
 MANY = [1000, 10_000, 100_000, 1_000_000]
@@ -48,4 +49,6 @@ def test_expectations_are_close(rows: int) -> None:
         declared = segment_scan_cost(rows, 1, copy=op == "copy")
         close(native.segment_scan_native(rows, op), declared, size=1.2, rounds=1.2)
     close(native.segment_scan_native(rows, "min"), segment_extreme_cost(rows, 1, bits=64), size=2.5, rounds=2)
+    for domain in (2, 9, 100):
+        close(native.one_hot_native(rows, domain, flags=1), one_hot_cost(rows, domain, flag=True), size=1.1, rounds=2)
     close(native.sigmoid_native(rows), sigmoid_cost(rows), size=1.1, rounds=1.3)

@@ -288,6 +288,59 @@ def _text(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     return DType("bool")
 
 
+def _changed_text(change: Callable[[str], str]) -> Rule:
+    """A new text. Of a dictionary of plain letters the new one is public too; DuckDB maps others by its own tables."""
+
+    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+        domain = _text_column(name, types[0]).domain
+        plain = domain is not None and all(text.isascii() for text in domain)
+        return DType(
+            "string", types[0].nullable, domain=tuple(sorted(set(map(change, domain or ())))) if plain else None
+        )
+
+    return rule
+
+
+def _length(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    domain = _text_column(name, types[0]).domain
+    sizes = None if domain is None else [len(text) for text in domain] or [0]
+    return _made("int", types[0].nullable, None if sizes is None else (min(sizes), max(sizes)))
+
+
+def _text_column(name: str, dtype: DType) -> DType:
+    if dtype.kind != "string":
+        raise SchemaError(f"str.{name} needs a text column, not {dtype.kind}", code="MPC-0103", hint="a text column")
+    return dtype
+
+
+def _root(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """Missing below 0."""
+    _numbers(name, types)
+    a = _range(types[0])
+    if a is None:
+        return DType("float", True)
+    return _made("float", types[0].nullable or a[0] < 0, (math.sqrt(max(a[0], 0)), math.sqrt(max(a[1], 0))))
+
+
+def _rounded(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    kind, a = _numbers(name, types[:1]), _range(types[0])
+    if name == "round":
+        return _made(kind, types[0].nullable, None if a is None else (round(a[0]), round(a[1])))
+    places = args[1].value if isinstance(args[1], Literal) else None
+    if not isinstance(places, int) or not 1 <= places <= 9:
+        raise UnsupportedError(
+            f"cannot round to {places!r} places", code="MPC-0302", hint="0 to 9 places; or divide, round, multiply"
+        )
+    unit = 10.0**-places  # a value moves by at most half of it
+    return _made(kind, types[0].nullable, None if a is None else (a[0] - unit, a[1] + unit))
+
+
+def _correlation(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """Covariance and two variances; missing where a variance is 0."""
+    _numbers(name, types)
+    return DType("float", True, -1.0, 1.0)
+
+
 def _function(bound: Callable[[float, float], tuple[float, float]]) -> Rule:
     def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
         _numbers(name, types)
@@ -342,7 +395,13 @@ SCALARS: dict[str, ScalarOp] = {
     "contains": ScalarOp("", _text, secret=False),
     "log": ScalarOp("", _function(lambda lo, hi: (math.log(lo), math.log(hi))), secret=False, takes=1),
     "exp": ScalarOp("", _function(lambda lo, hi: (math.exp(lo), math.exp(hi))), secret=False, takes=1),
-    "sqrt": ScalarOp("", _function(lambda lo, hi: (math.sqrt(lo), math.sqrt(hi))), secret=False, takes=1),
+    "sqrt": ScalarOp("", _root, takes=1),
+    "correlation": ScalarOp("", _correlation, takes=3),
+    "round": ScalarOp("", _rounded, takes=1),
+    "round_to": ScalarOp("", _rounded, secret=False),
+    "lower": ScalarOp("", _changed_text(str.lower), secret=False, takes=1),
+    "upper": ScalarOp("", _changed_text(str.upper), secret=False, takes=1),
+    "len": ScalarOp("", _length, secret=False, takes=1),
     "year": ScalarOp("", _part(0, 9999), secret=False, takes=1),
     "month": ScalarOp("", _part(1, 12), secret=False, takes=1),
     "day": ScalarOp("", _part(1, 31), secret=False, takes=1),

@@ -16,6 +16,7 @@ __all__ = [
     "compact_native",
     "compare_native",
     "equal_native",
+    "one_hot_native",
     "ring_matmul_native",
     "segment_scan_native",
     "sigmoid_native",
@@ -125,3 +126,11 @@ def segment_scan_native(n: int, op: str, *, bits: int = 64) -> Cost:
 def sigmoid_native(n: int) -> Cost:
     """Signs by comparison, a Chebyshev polynomial of degree 11, a choice: 21 to 27 rounds, 375 bytes."""
     return Cost(24, 375 * n, 100 * n, exact=False)
+
+
+def one_hot_native(n: int, domain: int, *, flags: int) -> Cost:
+    """The low bits of a code, a tree of ANDs over them (and a flag), and every leaf as a number."""
+    width = (domain - 1).bit_length()
+    ands = domain - 1 if flags else max(0, domain - 2)
+    tree = Cost(width, 24 * ands * _words(n), exact=False)
+    return _bits_of(n, width) + tree + Cost(2, _INJECT * domain * n, 10 * domain * n)

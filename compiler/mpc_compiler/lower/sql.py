@@ -291,6 +291,28 @@ def _function(name: str) -> Emit:
     return lambda op, args, types, raw: exp.func(name, *args)
 
 
+def _round(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    """Half to even; with places as numpy computes it, which scales, rounds and scales back."""
+    if types[0].kind != "float":
+        return args[0]
+    value, places = exp.cast(args[0], "DOUBLE"), raw[1].value if len(raw) > 1 and isinstance(raw[1], Literal) else 0
+    if not isinstance(places, int) or places == 0:
+        return exp.func("round_even", value, exp.Literal.number(0))
+    scale = exp.cast(exp.Literal.number(10**places), "DOUBLE")
+    scaled = exp.Paren(this=exp.Mul(this=value, expression=scale))
+    return exp.Div(this=exp.func("round_even", scaled, exp.Literal.number(0)), expression=scale.copy(), typed=True)
+
+
+def _correlation(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    """A variance that is only the rounding error of its sums counts as none."""
+    least = exp.cast(exp.Literal.string("1e-6"), "DOUBLE")
+    spread = [exp.GT(this=value.copy(), expression=least.copy()) for value in args[1:]]
+    scale = exp.Paren(this=exp.Mul(this=exp.func("sqrt", args[1]), expression=exp.func("sqrt", args[2])))
+    ratio = exp.Div(this=args[0], expression=scale, typed=True)
+    ends = [exp.cast(exp.Literal.string(end), "DOUBLE") for end in ("-1", "1")]
+    return exp.Case().when(exp.and_(*spread), exp.func("greatest", ends[0], exp.func("least", ends[1], ratio)))
+
+
 def _text(name: str) -> Emit:
     return lambda op, args, types, raw: _false(exp.func(name, *args))
 
@@ -339,6 +361,12 @@ _CALLS: dict[str, Emit] = {
     "log": _domain_error_is_null("ln", exp.Literal.number(0), strict=True),
     "sqrt": _domain_error_is_null("sqrt", exp.Literal.number(0), strict=False),
     "exp": _function("exp"),
+    "correlation": _correlation,
+    "round": _round,
+    "round_to": _round,
+    "lower": _function("lower"),
+    "upper": _function("upper"),
+    "len": _function("length"),
     "year": _function("year"),
     "month": _function("month"),
     "day": _function("day"),

@@ -5,66 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array
 
-from mpc_compiler.cost.primitives import log2_ceil
 from mpc_compiler.ops.measures import Extreme, Measures, Totals
-from mpc_compiler.ops.primitives import ring_matmul
+from mpc_compiler.ops.primitives import one_hot, ring_matmul
 from mpc_compiler.ops.scan import tree_reduce
 
-__all__ = ["domain_totals", "one_hot"]
+__all__ = ["domain_totals"]
 
 _BLOCK_CELLS = 1 << 21
 _MOST_BLOCKS = 16
-
-
-def one_hot(code: Array, domain: int, flag: Array | None) -> Array:
-    """One-hot matrix of a secret code: D − 1 multiplications a row instead of D equality tests.
-
-    Parameters
-    ----------
-    code : Array
-        int64 [n], in [0, domain) wherever `flag` is True.
-    domain : int
-        D ≥ 2.
-    flag : Array or None
-        bool [n]; a row whose flag is False gets a zero column.
-
-    Returns
-    -------
-    Array
-        int64 [D, n] of 0 and 1.
-
-    Notes
-    -----
-    The code is decomposed into its w bits once; then a binary tree doubles the rows w times, from the highest bit
-    down, and drops subtrees outside the domain. Cost under ``aby3``: 336 + 32·w + 24·(D−1) bytes a row (and 56 for
-    the flag), 10 + w rounds.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> one_hot(jnp.asarray(np.array([2, 0])), 3, None).tolist()
-    [[0, 1], [0, 0], [1, 0]]
-    """
-    width = log2_ceil(domain)
-    narrow = code & ((1 << width) - 1)
-    # One minus the bit: one conversion from a boolean to an arithmetic share, used twice.
-    zeros = [1 - (lax.shift_right_logical(narrow, jnp.int64(j)) & 1) for j in range(width)]
-    if flag is None:
-        tree = jnp.stack([zeros[-1], 1 - zeros[-1]])
-    else:
-        root = 1 - (~flag).astype(jnp.int64)
-        low = root * zeros[-1]
-        tree = jnp.stack([low, root - low])
-    for level in range(width - 2, -1, -1):
-        nodes = -(-domain // (1 << level))
-        parents = tree[: -(-nodes // 2)]
-        split = parents[: nodes // 2]
-        low = split * zeros[level]
-        children = jnp.stack([low, split - low], axis=1).reshape(-1, code.shape[0])
-        tree = children if nodes % 2 == 0 else jnp.concatenate([children, parents[-1:]])
-    return tree
 
 
 def domain_totals(flag: Array | None, code: Array | None, domain: int, measures: Measures) -> Totals:

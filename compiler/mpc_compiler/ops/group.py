@@ -83,9 +83,12 @@ def strategy(
     """
     if domain > DOMAIN_LIMIT or domain * rows > _ONE_HOT_CELLS:
         return "sort"
-    width = costs.log2_ceil(domain)
-    one_hot = costs.each(costs.A2B, rows) + width * costs.each(costs.B2A_BIT + costs.MULTIPLY, rows)
-    one_hot += Cost(0, 24 * domain * rows, 40 * domain * rows, exact=False)
+    if kernels:
+        one_hot = native.one_hot_native(rows, domain, flags=1) if domain > 1 else Cost()
+    else:
+        width = costs.log2_ceil(domain)
+        one_hot = costs.each(costs.A2B, rows) + width * costs.each(costs.B2A_BIT + costs.MULTIPLY, rows)
+        one_hot += Cost(0, 24 * domain * rows, 40 * domain * rows, exact=False)
     for null in nulls:
         cells = rows * domain
         one_hot += (2 if null else 1) * costs.each(costs.MULTIPLY, cells)

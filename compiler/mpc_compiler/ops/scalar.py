@@ -324,6 +324,59 @@ def _to_bool(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Ex
     return Column(value if args[0].valid is None else value | ~args[0].valid)
 
 
+def _round(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    """To the nearest whole number, halves to the even one, as numpy does; exact for what the fixed point holds."""
+    value = args[0].value
+    if types[0].kind != "float":
+        return Column(_number(value, result.kind), args[0].valid)
+    up = jnp.floor(value + 0.5)
+    whole = up.astype(jnp.int64)
+    down = (up - value == 0.5) & (whole & 1 == 1)
+    return Column(jnp.where(down, up - 1.0, up), args[0].valid)
+
+
+_ROOT_BITS = 26
+"""``numeric.sqrt`` takes values below two to this."""
+
+
+def _sqrt(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    """Square root, missing below 0: within ``2**-16`` of it relatively and ``2**-17`` absolutely.
+
+    A range beyond ``4**13``, what ``numeric.sqrt`` takes, is divided by a public ``4**j`` first, whose rounding moves
+    the root of a value near 0 by at most ``2**(j-8)``.
+    """
+    value, valid = args[0].value.astype(jnp.float64), args[0].valid
+    low, high = types[0].bounds
+    if low < 0:
+        inside = value >= 0
+        valid = inside if valid is None else valid & inside
+        value = jnp.where(inside, value, 0.0)
+    bits = max(numeric.power_of_two_above(max(float(high), 0.0) + _SLACK), 1)
+    halves = max(-(-(bits - _ROOT_BITS) // 2), 0)
+    scaled = value * 4.0**-halves if halves else value
+    return Column(_times(numeric.sqrt(scaled, high=min(bits, _ROOT_BITS)), 2**halves), valid)
+
+
+_LEAST_VARIANCE = 0.25
+_VARIANCE_BITS = 24
+_GAIN = 11
+
+
+def _correlation(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    """Covariance over the roots of two variances below ``2**24``; missing where one is below 1/4, mostly rounding.
+
+    The reciprocal roots are good to ``2**-15`` relatively; products stay below ``2**26`` by Cauchy and Schwarz.
+    """
+    covariance, valid = args[0].value, _both(args)
+    for variance in args[1:]:
+        enough = variance.value >= _LEAST_VARIANCE
+        valid = enough if valid is None else valid & enough
+        safe = jnp.where(enough, variance.value, 1.0)
+        root = numeric.rsqrt(safe, low=-2, high=_VARIANCE_BITS, gain=_GAIN)
+        covariance = (jnp.where(enough, covariance, 0.0) * root) * 2.0**-_GAIN
+    return Column(jnp.clip(covariance, -1.0, 1.0), valid)
+
+
 _OPS: dict[str, Op] = {
     "add": _arithmetic(lambda a, b: a + b),
     "sub": _arithmetic(lambda a, b: a - b),
@@ -349,4 +402,7 @@ _OPS: dict[str, Op] = {
     "int": _to_int,
     "float": lambda args, types, result, raw: Column(args[0].value.astype(jnp.float64), args[0].valid),
     "bool": _to_bool,
+    "correlation": _correlation,
+    "round": _round,
+    "sqrt": _sqrt,
 }

@@ -22,7 +22,7 @@ IsPublic = Callable[[Any], bool]
 Where = Literal["spu", "native", "either"]
 NATIVE = frozenset(
     (
-        *("ring_matmul", "sort_rows", "compact", "segment_scan", "prefix_sum", "compare"),
+        *("ring_matmul", "sort_rows", "compact", "segment_scan", "prefix_sum", "compare", "one_hot"),
         *("logistic", *COMPARISONS, *EQUALITIES),
     )
 )

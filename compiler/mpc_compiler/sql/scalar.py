@@ -1,0 +1,360 @@
+"""Expressions of SQL as expressions of the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlglot import exp
+
+from mpc_compiler.check import expr_type
+from mpc_compiler.errors import MpcError, SchemaError
+from mpc_compiler.ir import Call, DType, Expr, Literal, call, column, literal
+from mpc_compiler.sql import constant as constants
+from mpc_compiler.sql import logic
+from mpc_compiler.sql.logic import Test
+from mpc_compiler.sql.scope import Scope
+from mpc_compiler.sql.text import describe, place, refused
+
+__all__ = ["Reader"]
+
+Known = Callable[[exp.Expr], "Expr | None"]
+"""Gives the plan's expression of a node that is computed already (a group key, an aggregate), or None."""
+
+_COMPARE: dict[type[exp.Expr], str] = {
+    exp.EQ: "eq", exp.NEQ: "ne", exp.LT: "lt", exp.LTE: "le", exp.GT: "gt", exp.GTE: "ge",
+}  # fmt: skip
+_SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "add", exp.Sub: "sub", exp.Mul: "mul", exp.Div: "div"}
+_FUNCTIONS: dict[type[exp.Expr], str] = {
+    exp.Abs: "abs", exp.Ln: "log", exp.Exp: "exp", exp.Sqrt: "sqrt", exp.Year: "year", exp.Month: "month",
+    exp.Day: "day", exp.Neg: "neg",
+}  # fmt: skip
+_TEXTS: dict[type[exp.Expr], str] = {exp.StartsWith: "startswith", exp.EndsWith: "endswith", exp.Contains: "contains"}
+_TESTS = (
+    exp.And, exp.Or, exp.Not, exp.Between, exp.In, exp.Is, exp.Like, exp.Boolean, exp.NullSafeEQ, exp.NullSafeNEQ,
+    *_COMPARE, *_TEXTS,
+)  # fmt: skip
+_HINTS: dict[type[exp.Expr], str] = {
+    exp.Subquery: "JOIN the subquery, or put it in FROM",
+    exp.Select: "JOIN the subquery, or put it in FROM",
+    exp.Exists: "JOIN (SELECT DISTINCT ...) on the key",
+    exp.Window: "GROUP BY in a subquery, and JOIN it",
+    exp.Round: "collect, then round the result",
+    exp.ILike: "LIKE",
+    exp.Interval: "DATE '...' + INTERVAL '3' MONTH, compared with a column",
+}
+_OTHERWISE = "arithmetic, comparisons, CASE, COALESCE, CAST, IN, BETWEEN, LIKE, ABS, EXTRACT; the rest at the owner"
+
+
+class Reader:
+    """Reads expressions over one scope.
+
+    Parameters
+    ----------
+    scope : Scope
+        The relation below, and what names mean in it.
+    known : callable, optional
+        Asked first for every node.
+    """
+
+    def __init__(self, scope: Scope, known: Known | None = None) -> None:
+        self.scope = scope
+        self._known = known or (lambda node: None)
+        self._schema = scope.schema
+
+    def type(self, expr: Expr) -> DType:
+        """The type of a plan's expression over the scope."""
+        return expr_type(expr, self._schema)
+
+    def value(self, node: exp.Expr) -> Expr:
+        """The plan's expression of ``node``.
+
+        Raises
+        ------
+        SchemaError, UnsupportedError
+            For unknown names, wrong types and what the plan cannot hold; ``where`` is the place in the SQL.
+        """
+        node = _bare(node)
+        try:
+            found = self._known(node)
+            made = self._value(node) if found is None else found
+            self.type(made)
+        except MpcError as error:
+            error.where = error.where or place(node)
+            raise
+        return made
+
+    def test(self, node: exp.Expr) -> Test:
+        """A condition in SQL's three-valued logic."""
+        node = _bare(node)
+        if isinstance(node, _TESTS) and self._known(node) is None:
+            try:
+                made = self._test(node)
+                self.type(made.true)
+            except MpcError as error:
+                error.where = error.where or place(node)
+                raise
+            return made
+        made_value = self.value(node)
+        if self.type(made_value).kind != "bool":
+            raise SchemaError(
+                f"a condition needs a boolean, not {self.type(made_value).kind}",
+                code="MPC-0103",
+                hint="compare with something",
+                where=place(node),
+            )
+        if not self.type(made_value).nullable:
+            return logic.whole(made_value)
+        false = call("not", call("fillna", made_value, literal(True)))
+        return Test(call("fillna", made_value, literal(False)), false, call("notna", made_value))
+
+    # --- values --------------------------------------------------------------------------------------------------
+
+    def _value(self, node: exp.Expr) -> Expr:
+        constant = constants.number(node)
+        if constant is not None:
+            return constant
+        if isinstance(node, exp.Column) and not isinstance(node.this, exp.Star):
+            return column(self.scope.column(node))
+        if isinstance(node, exp.Literal):
+            return literal(str(node.this))
+        if isinstance(node, _TESTS):
+            return self._test(node).value
+        if constants.moment(node) is not None:
+            raise refused(node, "a date constant outside a comparison", "compare it with a column of dates")
+        if type(node) in _ARITHMETIC:
+            return call(_ARITHMETIC[type(node)], self.value(node.args["this"]), self.value(node.args["expression"]))
+        if type(node) in _FUNCTIONS:
+            return call(_FUNCTIONS[type(node)], self.value(node.this))
+        return self._other(node)
+
+    def _other(self, node: exp.Expr) -> Expr:
+        if isinstance(node, exp.IntDiv | exp.Mod):
+            return self._whole_division(node)
+        if isinstance(node, exp.Case):
+            return self._case(node)
+        if isinstance(node, exp.If):
+            return self._choose(self.test(node.this).true, node.args["true"], self._branch(node.args.get("false")))
+        if isinstance(node, exp.Coalesce):
+            return self._coalesce(node)
+        if isinstance(node, exp.Nullif):
+            return call("where", self.test(exp.EQ(this=node.this, expression=node.expression)).true, literal(None),
+                        self.value(node.this))  # fmt: skip
+        if isinstance(node, exp.Cast) and not isinstance(node, exp.TryCast):
+            return self._cast(node)
+        if isinstance(node, exp.Extract):
+            part = str(node.this.this).lower()
+            if part in ("year", "month", "day"):
+                return call(part, self.value(node.expression))
+            raise refused(node, f"EXTRACT({part.upper()})", "YEAR, MONTH or DAY")
+        if isinstance(node, exp.AggFunc):
+            raise SchemaError(
+                f"{describe(node)} stands where no aggregate may", code="MPC-0124", hint="HAVING, or a subquery in FROM"
+            )
+        raise refused(node, describe(node), _HINTS.get(type(node), _OTHERWISE))
+
+    def _whole_division(self, node: exp.Binary) -> Expr:
+        """Towards zero, with the dividend's sign on the rest, as SQL has it."""
+        left, right = self.value(node.left), self.value(node.right)
+        divisor = right.value if isinstance(right, Literal) else None
+        if self.type(left).kind != "int" or not isinstance(divisor, int) or isinstance(divisor, bool) or divisor == 0:
+            raise refused(node, f"{'//' if isinstance(node, exp.IntDiv) else '%'} of other than a whole number by a "
+                          "constant", "cast to BIGINT first, and divide by a constant other than 0")  # fmt: skip
+        op, by = ("floordiv", divisor) if isinstance(node, exp.IntDiv) else ("mod", abs(divisor))
+        if op == "floordiv" and by < 0:
+            left, by = call("neg", left), -by
+        low = self.type(left).lo
+        up = call(op, left, literal(by))
+        if low is not None and low >= 0:
+            return up
+        return call("where", call("ge", left, literal(0)), up, call("neg", call(op, call("neg", left), literal(by))))
+
+    def _branch(self, node: exp.Expr | None) -> Expr:
+        return literal(None) if node is None or isinstance(_bare(node), exp.Null) else self.value(node)
+
+    def _choose(self, condition: Expr, then: exp.Expr, otherwise: Expr) -> Expr:
+        return call("where", condition, self._branch(then), otherwise)
+
+    def _case(self, node: exp.Case) -> Expr:
+        result = self._branch(node.args.get("default"))
+        for branch in reversed(node.args["ifs"]):
+            condition = branch.this
+            if node.this is not None:
+                condition = exp.EQ(this=node.this, expression=condition)
+            result = self._choose(self.test(condition).true, branch.args["true"], result)
+        return result
+
+    def _coalesce(self, node: exp.Coalesce) -> Expr:
+        parts = [self.value(part) for part in (node.this, *node.expressions) if not isinstance(_bare(part), exp.Null)]
+        if not parts:
+            raise refused(node, "COALESCE of nothing but NULL", "name a column")
+        result = parts[-1]
+        for part in reversed(parts[:-1]):
+            result = call("fillna", part, result)
+        return result
+
+    def _cast(self, node: exp.Cast) -> Expr:
+        target = node.to
+        if target.is_type(*exp.DataType.INTEGER_TYPES):
+            return self._whole(node)
+        value = self.value(node.this)
+        kind = self.type(value).kind
+        if target.is_type(exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT):
+            return value if kind == "float" else call("float", value)
+        if target.is_type(exp.DataType.Type.BOOLEAN) and kind in ("int", "bool"):
+            return value if kind == "bool" else self._compared("ne", value, literal(0)).value
+        if (kind == "date" and target.is_type(exp.DataType.Type.DATE)) or (
+            kind == "string" and target.is_type(*exp.DataType.TEXT_TYPES)
+        ):
+            return value
+        raise refused(node, f"CAST of {kind} AS {target.sql(dialect='duckdb')}", "BIGINT, DOUBLE or BOOLEAN")
+
+    def _whole(self, node: exp.Cast) -> Expr:
+        inner = _bare(node.this)
+        if isinstance(inner, exp.Trunc):
+            return call("int", self.value(inner.this))
+        value = self.value(inner)
+        dtype = self.type(value)
+        if dtype.kind == "int":
+            return value
+        if dtype.kind == "float":
+            hint = "CAST(TRUNC(x) AS BIGINT), which cuts the fraction off"
+            raise refused(node, "rounding to a whole number", hint)
+        if dtype.kind == "bool" and dtype.nullable:
+            test = self.test(inner)
+            return call("where", test.true, literal(1), call("where", test.false, literal(0), literal(None)))
+        return call("int", value)
+
+    # --- conditions ----------------------------------------------------------------------------------------------
+
+    def _test(self, node: exp.Expr) -> Test:
+        if isinstance(node, exp.Boolean):
+            return logic.constant(value=bool(node.this))
+        if isinstance(node, exp.Not):
+            return logic.negated(self.test(node.this))
+        if isinstance(node, exp.And):
+            return logic.both(self.test(node.left), self.test(node.right))
+        if isinstance(node, exp.Or):
+            return logic.either(self.test(node.left), self.test(node.right))
+        if type(node) in _COMPARE:
+            return self._comparison(_COMPARE[type(node)], node.args["this"], node.args["expression"])
+        if isinstance(node, exp.Between):
+            low = self._comparison("ge", node.this, node.args["low"])
+            return logic.both(low, self._comparison("le", node.this, node.args["high"]))
+        if isinstance(node, exp.In):
+            return self._in(node)
+        if isinstance(node, exp.Is):
+            return self._is(node)
+        if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
+            return self._distinct(node)
+        if isinstance(node, exp.Like):
+            return self._like(node)
+        return self._text(_TEXTS[type(node)], node.args["this"], constants.text(node.args["expression"]), node)
+
+    def _nullable(self, *operands: Expr) -> list[Expr]:
+        return [operand for operand in operands if self.type(operand).nullable]
+
+    def _compared(self, op: str, left: Expr, right: Expr) -> Test:
+        return logic.compared(op, left, right, self._nullable(left, right))
+
+    def _comparison(self, op: str, left: exp.Expr, right: exp.Expr) -> Test:
+        for side in (left, right):
+            if isinstance(_bare(side), exp.Null):
+                raise SchemaError(
+                    "nothing equals NULL", code="MPC-0105", hint="IS NULL or IS NOT NULL", where=place(left)
+                )
+        at = constants.moment(right)
+        if at is not None:
+            return self._compared(op, *self._dated(left, at))
+        at = constants.moment(left)
+        if at is not None:
+            return self._compared(_SWAPPED[op], *self._dated(right, at))
+        first, second = self.value(left), self.value(right)
+        if isinstance(first, Literal) and not isinstance(second, Literal):
+            return self._compared(_SWAPPED[op], second, first)
+        return self._compared(op, first, second)
+
+    def _dated(self, node: exp.Expr, at: str) -> tuple[Expr, Expr]:
+        value = self.value(node)
+        kind = self.type(value).kind
+        if kind not in ("date", "timestamp") or (kind == "date" and len(at) > len("2026-01-31")):
+            raise SchemaError(
+                f"cannot compare a {kind} with the {'date' if len(at) == len('2026-01-31') else 'timestamp'} {at}",
+                code="MPC-0103",
+                hint="compare dates with DATE '...', timestamps with TIMESTAMP '...'",
+            )
+        return value, literal(at)
+
+    def _in(self, node: exp.In) -> Test:
+        if node.args.get("query") is not None or node.args.get("unnest") is not None or node.args.get("field"):
+            raise refused(node, "IN (subquery)", "JOIN (SELECT DISTINCT ...) on the column")
+        if any(isinstance(_bare(item), exp.Null) for item in node.expressions):
+            raise refused(node, "NULL in an IN list", "leave it out; with IS NULL: x IN (...) OR x IS NULL")
+        value = self.value(node.this)
+        items = [self._item(item) for item in node.expressions]
+        if all(item is not None for item in items):
+            made = call("isin", value, *(item for item in items if item is not None))
+            if not self.type(value).nullable:
+                return logic.whole(made)
+            known = call("notna", value)
+            return Test(made, call("and", call("not", made), known), known)
+        result = logic.constant(value=False)
+        for item in node.expressions:
+            result = logic.either(result, self._comparison("eq", node.this, item))
+        return result
+
+    def _item(self, node: exp.Expr) -> Literal | None:
+        at = constants.moment(node)
+        text = at if at is not None else constants.text(node)
+        if text is None:
+            return constants.number(node)
+        made = literal(text)
+        assert isinstance(made, Literal)
+        return made
+
+    def _is(self, node: exp.Is) -> Test:
+        other = _bare(node.expression)
+        if isinstance(other, exp.Boolean):
+            test = self.test(node.this)
+            return logic.whole(test.true if other.this else test.false)
+        if not isinstance(other, exp.Null):
+            raise refused(node, f"IS {other.sql()}", "IS [NOT] NULL, IS [NOT] TRUE, IS [NOT] FALSE")
+        if isinstance(_bare(node.this), _TESTS):
+            known = self.test(node.this).known
+            return logic.constant(value=False) if known is None else logic.whole(call("not", known))
+        value = self.value(node.this)
+        return Test(call("isna", value), call("notna", value))
+
+    def _distinct(self, node: exp.Binary) -> Test:
+        first, second = self.value(node.left), self.value(node.right)
+        same = self._compared("eq", first, second).true
+        if self._nullable(first) and self._nullable(second):
+            same = call("or", same, call("and", call("isna", first), call("isna", second)))
+        made = logic.whole(same)
+        return made if isinstance(node, exp.NullSafeEQ) else logic.negated(made)
+
+    def _like(self, node: exp.Like) -> Test:
+        pattern = constants.text(node.expression)
+        inner = (pattern or "").strip("%")
+        if pattern is None or "%" in inner or "_" in pattern or "\\" in pattern:
+            raise refused(node, "LIKE with such a pattern", "'text%', '%text', '%text%' or 'text', without _ and \\")
+        if pattern == inner:
+            return self._comparison("eq", node.this, node.expression)
+        op = "contains" if pattern[:1] == pattern[-1:] == "%" else "endswith" if pattern[:1] == "%" else "startswith"
+        return self._text(op, node.this, inner, node)
+
+    def _text(self, op: str, node: exp.Expr, text: str | None, whole: exp.Expr) -> Test:
+        if text is None:
+            raise refused(whole, f"{describe(whole)} with a pattern that is not constant", "a text in single quotes")
+        value = self.value(node)
+        made: Call = call(op, value, literal(text))
+        if not self.type(value).nullable:
+            return logic.whole(made)
+        known = call("notna", value)
+        return Test(made, call("and", call("not", made), known), known)
+
+
+def _bare(node: exp.Expr) -> exp.Expr:
+    while isinstance(node, exp.Paren):
+        node = node.this
+    return node

@@ -1,0 +1,89 @@
+"""Reading SQL text: the syntax tree, where in the text a node stands, and the errors that say so."""
+
+from __future__ import annotations
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import ParseError, SqlglotError
+
+from mpc_compiler.errors import SchemaError, UnsupportedError
+
+__all__ = ["describe", "parse", "place", "refused"]
+
+
+def parse(text: str) -> exp.Query:
+    """The one query that ``text`` is.
+
+    Raises
+    ------
+    SchemaError
+        When it is not SQL; names line and column.
+    UnsupportedError
+        When it is another statement than a query.
+
+    Examples
+    --------
+    >>> parse("SELECT a FROM b.t").sql()
+    'SELECT a FROM b.t'
+    """
+    try:
+        statements = [found for found in sqlglot.parse(text, read="duckdb") if found is not None]
+    except ParseError as error:
+        raise _syntax(error) from None
+    except (SqlglotError, RecursionError) as error:
+        raise SchemaError("cannot read the SQL: a text or a bracket is not closed", code="MPC-0122") from error
+    if len(statements) != 1:
+        raise SchemaError(f"expected one SQL query, not {len(statements)}", code="MPC-0122", hint="SELECT ... FROM ...")
+    (statement,) = statements
+    if not isinstance(statement, exp.Query):
+        raise refused(statement, describe(statement), "only queries can be run: SELECT ... FROM ...")
+    return statement
+
+
+def _syntax(error: ParseError) -> SchemaError:
+    first = error.errors[0]
+    found, line, end = first.get("highlight") or "", first.get("line"), first.get("col")
+    # sqlglot counts the column where a token ends.
+    where = "" if line is None or end is None else f"line {line}, column {max(end - len(found) + 1, 1)} of the SQL"
+    beside = f" at {found!r}" if found else ""
+    return SchemaError(
+        f"cannot read the SQL{beside}" + (f" ({where.removesuffix(' of the SQL')})" if where else ""),
+        code="MPC-0122",
+        hint="DuckDB's syntax; names that are SQL words stand in double quotes",
+        where=where,
+    )
+
+
+def place(node: exp.Expr) -> str:
+    """Line and column of the first token of ``node`` that the parser remembers.
+
+    Examples
+    --------
+    >>> place(parse("SELECT a,\\n  b.c FROM t").selects[1])
+    'line 2, column 3 of the SQL'
+    """
+    marks = [found.meta for found in node.walk() if "start" in found.meta]
+    if not marks:
+        return ""
+    first = min(marks, key=lambda meta: int(meta["start"]))
+    return f"line {first['line']}, column {first['col'] - (first['end'] - first['start'])} of the SQL"
+
+
+def describe(node: exp.Expr) -> str:
+    """What a construct is called in SQL.
+
+    Examples
+    --------
+    >>> describe(parse("SELECT upper(a) FROM t").selects[0]), describe(exp.Intersect())
+    ('the function UPPER', 'INTERSECT')
+    """
+    if isinstance(node, exp.Anonymous):
+        return f"the function {str(node.this).upper()}"
+    if isinstance(node, exp.Func):
+        return f"the function {node.sql_name()}"
+    return node.key.upper()
+
+
+def refused(node: exp.Expr, what: str, hint: str) -> UnsupportedError:
+    """The error for a construct that is understood and not offered."""
+    return UnsupportedError(f"SQL: {what} is not supported", code="MPC-0330", hint=hint, where=place(node))
