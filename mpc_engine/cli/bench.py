@@ -6,18 +6,12 @@ import difflib
 import importlib
 import json as json_module
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from mpc_engine.cli import show
 from mpc_engine.errors import ConfigError
 
-__all__ = ["WORKLOADS", "Figures", "Settings", "Workload", "run_bench"]
-
-WORKLOADS = {
-    "matmul": "a secret integer matrix times a secret one, exact in the ring: native kernel, SPU, numpy",
-    "query": "merge, a filter across owners, group-by with mean, sum and count: two owners of N rows each",
-}
-"""What can be measured, and where: workload ``x`` is ``mpc_engine.cli.bench_x.measure``."""
+__all__ = ["WORKLOADS", "Figures", "Settings", "Spec", "list_workloads", "run_bench", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +26,10 @@ class Settings:
     protocol : str
     executor : str or None
         None: the workload's own choice.
+    bits : int
+        Of a key or number, for workloads that have one.
+    tls : bool
+        Whether our links are encrypted, for workloads that leave the choice.
     """
 
     rows: int = 10_000
@@ -41,6 +39,55 @@ class Settings:
     against: tuple[str, ...] = ()
     protocol: Literal["aby3", "cheetah", "plaintext"] = "aby3"
     executor: Literal["ray", "threads"] | None = None
+    bits: int = 32
+    tls: bool = False
+
+
+class Spec(NamedTuple):
+    """A workload: the module that has its ``measure``, what it is, and the settings it has unless told otherwise."""
+
+    module: str
+    about: str
+    defaults: Settings
+
+
+_MANY = Settings(rows=1_000_000)
+
+WORKLOADS = {
+    "sort": Spec("kernels", "rows by a secret key of --bits bits, with one 64-bit payload", Settings(rows=100_000)),
+    "shuffle": Spec("kernels", "--columns columns moved by a secret permutation", replace(_MANY, columns=4)),
+    "compaction": Spec("kernels", "rows that a secret bit flags moved to the front", replace(_MANY, columns=1)),
+    "groupby": Spec(
+        "kernels",
+        "sum, count, minimum and maximum by a secret key of --bits bits, of which --groups occur",
+        Settings(rows=100_000, groups=1000),
+    ),
+    "join": Spec(
+        "kernels",
+        "rows with a foreign key of --bits bits joined to --groups rows with a unique key and --columns columns",
+        Settings(rows=100_000, groups=25_000, columns=1),
+    ),
+    "multiply": Spec("kernels", "two columns, exact in the ring", _MANY),
+    "fixed_multiply": Spec("kernels", "two fixed-point columns, truncated", _MANY),
+    "a2b": Spec("kernels", "the low --bits bits of a column", _MANY),
+    "compare": Spec("kernels", "less-than of two columns of numbers of --bits bits", _MANY),
+    "equal": Spec("kernels", "equality of two columns of numbers of --bits bits", _MANY),
+    "matmul": Spec(
+        "kernels",
+        "a --groups x --rows integer matrix times a --rows x --columns one, exact in the ring",
+        Settings(rows=1000, groups=1000, columns=100),
+    ),
+    "fixed_matmul": Spec(
+        "kernels", "the same of fixed-point matrices, truncated", Settings(rows=1000, groups=1000, columns=100)
+    ),
+    "sigmoid": Spec("kernels", "the logistic function of fixed-point numbers", _MANY),
+    "query": Spec(
+        "query",
+        "merge, a filter across owners, group-by with mean, sum and count: two owners of N rows each",
+        Settings(),
+    ),
+}
+"""What can be measured."""
 
 
 @dataclass
@@ -109,14 +156,44 @@ class Figures:
 _SENSE = {"plaintext": "ours/theirs"}
 
 
-class Workload(Protocol):
+class Measuring(Protocol):
     """A module ``mpc_engine.cli.bench_x``."""
 
     SIDES: tuple[str, ...]
-    DEFAULT_EXECUTOR: Literal["ray", "threads"]
+    DEFAULT_EXECUTOR: Literal["ray", "threads"] | None
 
-    def measure(self, settings: Settings) -> Figures:
+    def measure(self, workload: str, settings: Settings) -> Figures:
         """Compare, then time."""
+
+
+def settings_of(workload: str, **given: Any) -> Settings:
+    """Return a workload's settings: its own, except what is given and not None.
+
+    Raises
+    ------
+    ConfigError
+        MPC-0831 for an unknown workload.
+
+    Examples
+    --------
+    >>> settings_of("shuffle", rows=10, bits=None).columns
+    4
+    """
+    return replace(_spec(workload).defaults, **{name: value for name, value in given.items() if value is not None})
+
+
+def _spec(workload: str) -> Spec:
+    if workload not in WORKLOADS:
+        near = difflib.get_close_matches(workload, WORKLOADS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(WORKLOADS)}"
+        raise ConfigError(f"no workload {workload!r}", code="MPC-0831", hint=hint)
+    return WORKLOADS[workload]
+
+
+def list_workloads() -> None:
+    """Print what there is."""
+    rows = [[name, spec.about] for name, spec in WORKLOADS.items()]
+    show.console().print(show.grid("Workloads", ["name", "what"], rows))
 
 
 def run_bench(workload: str, settings: Settings, *, json: bool) -> None:
@@ -128,15 +205,8 @@ def run_bench(workload: str, settings: Settings, *, json: bool) -> None:
         For an unknown workload or side.
     """
     out = show.console()
-    if workload == "list":
-        out.print(show.grid("Workloads", ["name", "what"], WORKLOADS.items()))
-        return
-    if workload not in WORKLOADS:
-        near = difflib.get_close_matches(workload, WORKLOADS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there is: {', '.join(WORKLOADS)}"
-        raise ConfigError(f"no workload {workload!r}", code="MPC-0831", hint=hint)
     # A name out of the table above, never one that a user typed.
-    module: Any = importlib.import_module(f"mpc_engine.cli.bench_{workload}")
+    module: Measuring = cast(Any, importlib.import_module(f"mpc_engine.cli.bench_{_spec(workload).module}"))
     unknown = [side for side in settings.against if side not in module.SIDES]
     if unknown:
         raise ConfigError(
@@ -145,7 +215,7 @@ def run_bench(workload: str, settings: Settings, *, json: bool) -> None:
             hint=f"against: {', '.join(module.SIDES)}",
         )
     settings = replace(settings, executor=settings.executor or module.DEFAULT_EXECUTOR)
-    figures: Figures = module.measure(settings)
+    figures = module.measure(workload, settings)
     for note in figures.notes:
         out.print(note)
     out.print(_summary(workload, figures))

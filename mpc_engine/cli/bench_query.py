@@ -66,7 +66,7 @@ def equal(ours: pd.DataFrame, clear: pd.DataFrame) -> bool:
     return bool(exact and (ours["score"] - clear["score"]).abs().max() <= MEAN_BOUND)
 
 
-def measure(settings: Settings) -> Figures:
+def measure(workload: str, settings: Settings) -> Figures:
     """Compare with pandas, then time all sides alternately."""
     data = tables(settings.rows, settings.groups)
     clear = query(*(table for held in data.values() for table in held.values()))

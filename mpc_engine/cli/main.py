@@ -80,20 +80,26 @@ def doctor() -> None:
 def bench(
     workload: Annotated[str, typer.Argument(help="What to measure; `mpc-engine bench list` names all there is.")],
     *,
-    rows: Annotated[int, typer.Option(min=1, help="Rows of each table.")] = 10_000,
-    repeat: Annotated[int, typer.Option(min=1, help="Timings; the median counts.")] = 3,
-    columns: Annotated[int, typer.Option(min=1, help="Columns of the product (matmul).")] = 8,
-    groups: Annotated[int, typer.Option(min=1, help="Groups (query, matmul).")] = 8,
+    rows: Annotated[int | None, typer.Option(min=1, help="Rows of each table.")] = None,
+    repeat: Annotated[int | None, typer.Option(min=1, help="Timings; the median counts.")] = None,
+    bits: Annotated[int | None, typer.Option(min=1, max=64, help="Bits of keys and numbers to compare.")] = None,
+    columns: Annotated[int | None, typer.Option(min=1, help="Columns that move; of the product (matmul).")] = None,
+    groups: Annotated[int | None, typer.Option(min=1, help="Groups; rows of the product (matmul).")] = None,
     against: Annotated[str, typer.Option(help="Also measure these, separated by commas: spu, plaintext.")] = "",
     protocol: Annotated[Protocol, typer.Option(help="How the parties compute.")] = "aby3",
     executor: Annotated[Where | None, typer.Option(help="Parties as processes hosted by Ray, or as threads.")] = None,
+    tls: Annotated[bool, typer.Option(help="Encrypt our links (operations on shares only; SPU's stay plain).")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Measure a workload, after comparing its result with the clear-text reference."""
-    from mpc_engine.cli.bench import Settings, run_bench
+    from mpc_engine.cli.bench import list_workloads, run_bench, settings_of
 
+    if workload == "list":
+        list_workloads()
+        return
     sides = tuple(name.strip() for name in against.split(",") if name.strip())
-    run_bench(workload, Settings(rows, repeat, columns, groups, sides, protocol, executor), json=json)
+    given = {"rows": rows, "repeat": repeat, "bits": bits, "columns": columns, "groups": groups, "executor": executor}
+    run_bench(workload, settings_of(workload, **given, against=sides, protocol=protocol, tls=tls), json=json)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ Each operation declares its cost exactly; tests compare the declaration with wha
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -26,13 +26,10 @@ import mpc_kernels
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.runtime.channel import Channel
 
-__all__ = ["ChannelLinks", "Cost", "Exchange", "Links", "Pairs", "Replicated", "matmul_cost", "setup_cost"]
+__all__ = ["ChannelLinks", "Cost", "Links", "Pairs", "Replicated", "matmul_cost", "setup_cost"]
 
 SEED_BYTES = 32
 _ZEROS = bytes(1 << 18)
-
-Exchange = Callable[[int, bytes | memoryview, int], bytes]
-"""``exchange(send_to, payload, recv_from)``: send to one rank, return the next message of another; one round."""
 
 Pairs = NDArray[np.uint64]
 Payload = bytes | memoryview | NDArray[np.generic]
@@ -71,23 +68,6 @@ class ChannelLinks:
         return self._channel.recv(self._parties[frm], self._tag)
 
 
-class _ExchangeLinks:
-    """Links out of an exchange function: good for rounds in which every party sends to one and hears from one."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._waiting: tuple[int, bytes | memoryview] | None = None
-
-    def send(self, to: int, payload: bytes | memoryview) -> None:
-        self._waiting = to, payload
-
-    def recv(self, frm: int) -> bytes:
-        if self._waiting is None:
-            raise RuntimeError("this operation needs links, not an exchange function")
-        (to, payload), self._waiting = self._waiting, None
-        return self._exchange(to, payload, frm)
-
-
 class Cost(NamedTuple):
     """Rounds of an operation, and payload bytes that every party sends."""
 
@@ -118,9 +98,8 @@ class Replicated:
     ----------
     rank : int
         0, 1 or 2.
-    links : Links or Exchange
-        Carries messages, in order, between authenticated parties. An exchange function serves only operations whose
-        every round is a ring.
+    links : Links
+        Carries messages, in order, between authenticated parties.
     threads : int
         For the local arithmetic.
 
@@ -130,12 +109,12 @@ class Replicated:
     given what the party already holds.
     """
 
-    def __init__(self, rank: int, links: Links | Exchange, *, threads: int = 1) -> None:
+    def __init__(self, rank: int, links: Links, *, threads: int = 1) -> None:
         if rank not in (0, 1, 2):
             raise ValueError(f"rank {rank} of three parties")
         self.rank = rank
         self.threads = threads
-        self._links: Links = _ExchangeLinks(links) if callable(links) else links
+        self._links = links
         self._previous, self._next = (rank - 1) % 3, (rank + 1) % 3
         self._streams: dict[int, _Stream] = {}
 
