@@ -9,7 +9,8 @@ is relied on here:
 - quick sort, which cheetah takes by default, compares in the clear after shuffling and so shows which keys tie. Radix
   sort does not and is stable; cheetah honours it too, but sends 25 times the bytes of a sorting network. A network
   is not stable: programs for cheetah make their sort keys distinct by adding the row number as the last key;
-- the default sigmoid is a line in three pieces and the default exponential is 5 % off at 5: both are set here;
+- the default exponential is 5 % off at 5: the better one is set here. So is a better sigmoid than a line in three
+  pieces, though programs of jax never reach it: there 1 / (1 + exp(-x)) arrives;
 - after a link error the process may be beyond help; :meth:`SpuDevice.close` then lets go without a farewell.
 """
 

@@ -6,12 +6,12 @@ computed on secrets, one in ``ops/scalar.py``.
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Callable, Sequence
 
 import msgspec
 
+from mpc_compiler.check.dates import days_of, microseconds_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import DType, Expr, Literal
 from mpc_compiler.ir.types import Kind, Number
@@ -61,35 +61,6 @@ def literal_type(value: bool | int | float | str | None) -> DType:
     if isinstance(value, str):
         return DType("string", domain=(value,))
     return DType("float", nullable=True, lo=0.0, hi=0.0)
-
-
-def days_of(text: str) -> int:
-    """Days since 1970-01-01 of an ISO date.
-
-    Examples
-    --------
-    >>> days_of("1970-01-31")
-    30
-    """
-    try:
-        return (datetime.date.fromisoformat(text[:10]) - datetime.date(1970, 1, 1)).days
-    except ValueError as error:
-        raise SchemaError(f"{text!r} is not an ISO date", code="MPC-0104", hint="write it as '2026-01-31'") from error
-
-
-def microseconds_of(text: str) -> int:
-    """Microseconds since 1970-01-01 of an ISO timestamp without time zone.
-
-    Examples
-    --------
-    >>> microseconds_of("1970-01-01T00:00:01")
-    1000000
-    """
-    try:
-        gap = datetime.datetime.fromisoformat(text).replace(tzinfo=None) - datetime.datetime(1970, 1, 1)
-    except ValueError as error:
-        raise SchemaError(f"{text!r} is not an ISO timestamp", code="MPC-0104") from error
-    return gap // datetime.timedelta(microseconds=1)
 
 
 def _nullable(types: Sequence[DType]) -> bool:
@@ -329,10 +300,20 @@ def _rounded(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     places = args[1].value if isinstance(args[1], Literal) else None
     if not isinstance(places, int) or not 1 <= places <= 9:
         raise UnsupportedError(
-            f"cannot round to {places!r} places", code="MPC-0302", hint="0 to 9 places; or divide, round, multiply"
+            f"cannot round to {places!r} places", code="MPC-0301", hint="0 to 9 places; or divide, round, multiply"
         )
     unit = 10.0**-places  # a value moves by at most half of it
     return _made(kind, types[0].nullable, None if a is None else (a[0] - unit, a[1] + unit))
+
+
+def _comoment(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """A covariance (of one column: a variance) of count, two sums, the sum of products, its largest size and ddof."""
+    _numbers(name, types[:4])
+    limit, ddof = (arg.value if isinstance(arg, Literal) else None for arg in args[4:])
+    if not isinstance(limit, float) or ddof not in (0, 1):
+        raise SchemaError("comoment needs a constant limit and ddof of 0 or 1", code="MPC-0105")
+    most = limit * (1 + ddof)
+    return DType("float", True, 0.0 if args[1] == args[2] else -most, most)
 
 
 def _correlation(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
@@ -396,6 +377,7 @@ SCALARS: dict[str, ScalarOp] = {
     "log": ScalarOp("", _function(lambda lo, hi: (math.log(lo), math.log(hi))), secret=False, takes=1),
     "exp": ScalarOp("", _function(lambda lo, hi: (math.exp(lo), math.exp(hi))), secret=False, takes=1),
     "sqrt": ScalarOp("", _root, takes=1),
+    "comoment": ScalarOp("", _comoment, takes=6),
     "correlation": ScalarOp("", _correlation, takes=3),
     "round": ScalarOp("", _rounded, takes=1),
     "round_to": ScalarOp("", _rounded, secret=False),

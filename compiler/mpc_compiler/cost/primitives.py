@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from mpc_compiler.cost.model import ZERO, Cost
 
-__all__ = ["compact_spu", "log2_ceil", "ring_matmul_spu", "segment_scan_spu", "sort_rows_spu"]
+__all__ = ["compact_spu", "log2_ceil", "ring_matmul_spu", "segment_scan_spu", "sort_rows_spu", "spu_by_vectors"]
 
 A2B = Cost(8, 336, exact=False)
 B2A_BIT = Cost(2, 32, exact=False)
@@ -86,11 +86,22 @@ def segment_scan_spu(protocol: str, n: int, op: str) -> Cost:
 
 def ring_matmul_spu(protocol: str, g: int, n: int, c: int) -> Cost:
     """Cost of a product [g, n] × [n, c] in SPU. Under ``aby3`` it sends as much as the native one; an estimate."""
-    rounds = min(g, c) if g * n * c > SPU_DOT_LIMIT else 1
+    rounds = min(g, c) if spu_by_vectors(g, n, c) else 1
     if protocol == "aby3":
         return Cost(rounds, 24 * g * c, 4 * g * n * c, exact=False)
     return Cost(2 * rounds, 16 * (g * n + n * c), 8 * g * n * c, exact=False)
 
 
-SPU_DOT_LIMIT = 1 << 16
-"""Multiply-adds from which SPU's matrix product is slower than products with single vectors (3 to 10 times)."""
+_DOT_LIMIT = 1 << 16
+_MOST_VECTORS = 24
+
+
+def spu_by_vectors(g: int, n: int, c: int) -> bool:
+    """Whether SPU is faster with products by single vectors (up to 13 times) than with one product [g, n] × [n, c].
+
+    Examples
+    --------
+    >>> spu_by_vectors(1000, 1000, 4), spu_by_vectors(1000, 1000, 64), spu_by_vectors(8, 8, 4)
+    (True, False, False)
+    """
+    return g * n * c > _DOT_LIMIT and min(g, c) <= _MOST_VECTORS

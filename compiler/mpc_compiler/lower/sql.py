@@ -303,6 +303,19 @@ def _round(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> 
     return exp.Div(this=exp.func("round_even", scaled, exp.Literal.number(0)), expression=scale.copy(), typed=True)
 
 
+def _comoment(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    """Sum of products less the product of the sums by the count, over the count less ddof."""
+    count, a, b, products = args[:4]
+    mean = exp.Div(this=exp.Paren(this=exp.Mul(this=a, expression=b)), expression=count, typed=True)
+    total: exp.Expr = exp.Paren(this=exp.Sub(this=products, expression=mean))
+    if raw[1] == raw[2]:
+        total = exp.func("greatest", total, exp.Literal.number(0))
+    fewer = exp.Paren(this=exp.Sub(this=count.copy(), expression=args[5].copy()))
+    return exp.Case().when(
+        exp.GT(this=count.copy(), expression=args[5]), exp.Div(this=total, expression=fewer, typed=True)
+    )
+
+
 def _correlation(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     """A variance that is only the rounding error of its sums counts as none."""
     least = exp.cast(exp.Literal.string("1e-6"), "DOUBLE")
@@ -361,6 +374,7 @@ _CALLS: dict[str, Emit] = {
     "log": _domain_error_is_null("ln", exp.Literal.number(0), strict=True),
     "sqrt": _domain_error_is_null("sqrt", exp.Literal.number(0), strict=False),
     "exp": _function("exp"),
+    "comoment": _comoment,
     "correlation": _correlation,
     "round": _round,
     "round_to": _round,

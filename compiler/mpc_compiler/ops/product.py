@@ -18,7 +18,7 @@ def _ring_matmul_plain(a: Array, b: Array) -> list[Array]:
     (g, n), c = a.shape, b.shape[1]
     if not g * n * c:
         return [jnp.zeros((g, c), b.dtype)]
-    if min(g, c) == 1 or g * n * c <= costs.SPU_DOT_LIMIT:
+    if min(g, c) == 1 or not costs.spu_by_vectors(g, n, c):
         return [mixed_dot(a, b)]
     # SPU multiplies a matrix with one vector several times faster than with a few.
     if c <= g:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from mpc_compiler.check import expr_type
 from mpc_compiler.check.scalars import days_of, microseconds_of
-from mpc_compiler.errors import UnsupportedError
+from mpc_compiler.errors import RangeError, UnsupportedError
 from mpc_compiler.ir import Column as ColumnRef
 from mpc_compiler.ir import DType, Expr, Literal, Schema
 from mpc_compiler.ops import numeric
@@ -357,6 +357,31 @@ def _sqrt(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]
     return Column(_times(numeric.sqrt(scaled, high=min(bits, _ROOT_BITS)), 2**halves), valid)
 
 
+_MOST_ROWS = 1 << 20
+
+
+def _comoment(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    """Mean of products less the product of means, times n / (n - ddof); missing for too few rows.
+
+    Sums are at most 2**40 and means of products 2**22 in size. Quotients are within 2**-16 of the true ones.
+    """
+    count, rows = args[0].value, int(types[0].bounds[1])
+    if rows > _MOST_ROWS:
+        raise RangeError(
+            f"{rows} rows are more than the {_MOST_ROWS} that a variance is exact for",
+            code="MPC-0208",
+            hint="filter or aggregate at the owners first, or work on a sample",
+        )
+    limit, ddof = (float(arg.value) if isinstance(arg, Literal) and arg.value else 0.0 for arg in raw[4:])
+    same = raw[1] == raw[2]
+    sums = jnp.stack([args[at].value.astype(jnp.float64) for at in ((1, 3) if same else (1, 2, 3))])
+    means = numeric.ratio(sums, jnp.maximum(count, 1)[None], den_max=max(rows, 1))
+    value = jnp.clip(means[-1] - means[0] * means[-2], 0.0 if same else -limit, limit)
+    if ddof:
+        value = value + numeric.ratio(value, jnp.maximum(count - 1, 1), den_max=max(rows, 1))
+    return Column(value, count > int(ddof))
+
+
 _LEAST_VARIANCE = 0.25
 _VARIANCE_BITS = 24
 _GAIN = 11
@@ -402,6 +427,7 @@ _OPS: dict[str, Op] = {
     "int": _to_int,
     "float": lambda args, types, result, raw: Column(args[0].value.astype(jnp.float64), args[0].valid),
     "bool": _to_bool,
+    "comoment": _comoment,
     "correlation": _correlation,
     "round": _round,
     "sqrt": _sqrt,

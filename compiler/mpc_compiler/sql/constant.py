@@ -83,7 +83,7 @@ def _read(value: str, node: exp.Cast) -> str | None:
     if node.is_type(exp.DataType.Type.DATE):
         days_of(value)
         return value[:10]
-    if node.is_type(exp.DataType.Type.TIMESTAMP):
+    if node.is_type(exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ):
         microseconds_of(value)
         return value
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
@@ -11,7 +11,7 @@ from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Agg, Aggregate, Column, DType, Expr, Item, Literal, Project, call, column, literal, make
 from mpc_compiler.sql.scalar import Reader
 from mpc_compiler.sql.scope import Scope
-from mpc_compiler.sql.text import describe, place, refused
+from mpc_compiler.sql.text import describe, place, plain, refused
 
 __all__ = ["Grouping"]
 
@@ -29,16 +29,18 @@ class Grouping:
         The rows to group.
     keys : sequence of nodes
         GROUP BY; none: all rows are one group, even if there are none.
+    aliases : mapping of lower-case name to node
+        What HAVING may call a column of the select list.
     """
 
-    def __init__(self, scope: Scope, keys: Sequence[exp.Expr]) -> None:
+    def __init__(self, scope: Scope, keys: Sequence[exp.Expr], aliases: Mapping[str, exp.Expr]) -> None:
         self._below = Reader(scope)
+        self._aliases = aliases
         self._items: dict[Expr, str] = {}
         self._keys: dict[Expr, Expr] = {}
         self._names: list[str] = []
         self._aggs: dict[tuple[str, str | None], str] = {}
         self._results: dict[int, Expr] = {}
-        self._nodes: list[exp.Expr] = []
         for node in keys:
             self._key(node)
         self._grouped = bool(keys)
@@ -47,7 +49,9 @@ class Grouping:
 
     def _key(self, node: exp.Expr) -> None:
         expr = self._below.value(node)
-        if expr in self._keys or isinstance(expr, Literal):
+        if isinstance(expr, Literal):
+            raise refused(node, "GROUP BY of a constant", "name a column")
+        if expr in self._keys:
             return
         dtype = self._below.type(expr)
         if not dtype.nullable:
@@ -79,12 +83,14 @@ class Grouping:
                 made = self._aggregate(found, condition.expression.this if condition is not None else None)
                 self._results[id(found if condition is None else condition)] = made
                 self._results[id(found)] = made
-                self._nodes.append(found)
 
     def _aggregate(self, node: exp.AggFunc, condition: exp.Expr | None) -> Expr:
+        plain(node)
         function = _FUNCTIONS.get(type(node))
         if function is None:
             raise refused(node, describe(node), "SUM, AVG, COUNT, MIN, MAX")
+        if node.expressions:
+            raise refused(node, f"{describe(node)} of several columns", "one column")
         if isinstance(node.this, exp.Distinct):
             raise refused(
                 node,
@@ -115,7 +121,10 @@ class Grouping:
 
     def _result(self, function: str, name: str | None) -> Expr:
         if (function, name) not in self._aggs:
-            self._aggs[function, name] = function if name is None else f"{function} {name}"
+            made = function if name is None else f"{function} {name}"
+            while made in self._names or made in self._aggs.values():
+                made += "~"
+            self._aggs[function, name] = made
         return column(self._aggs[function, name])
 
     # --- above ---------------------------------------------------------------------------------------------------
@@ -128,24 +137,26 @@ class Grouping:
             self._result("size", None)
         items = [Item(name, expr) for expr, name in self._items.items()]
         below = make(Project(reader.scope.rel, tuple(items))) if items else reader.scope.rel
-        taken = set(self._names)
-        aggs = []
-        for (function, of), name in self._aggs.items():
-            if name in taken:
-                raise SchemaError(f"a key is named {name!r}, as an aggregate is", code="MPC-0106", hint="rename it")
-            aggs.append(Agg(name, function, of))
+        aggs = [Agg(name, function, of) for (function, of), name in self._aggs.items()]
         rel = make(Aggregate(below, tuple(self._names), tuple(aggs)))
         schema_of(rel)
         return Scope(rel, reader.scope.tables)
 
     def reader(self, scope: Scope) -> Reader:
         """Reads expressions over the groups."""
-        return Reader(scope, self._known)
+        rows = self._aggs.get(("size", None))
+        positive = frozenset((column(rows),)) if rows is not None and self._grouped else frozenset[Expr]()
+        made = Reader(scope, lambda node: self._known(node, made), positive)
+        return made
 
-    def _known(self, node: exp.Expr) -> Expr | None:
+    def _known(self, node: exp.Expr, above: Reader) -> Expr | None:
         if id(node) in self._results:
             return self._results[id(node)]
-        if node.find(exp.AggFunc) is None and node.find(exp.Column) is not None:
+        columns = list(node.find_all(exp.Column))
+        if any(self._alias(found) is not None for found in columns):
+            named = self._alias(node)
+            return None if named is None else above.value(named)
+        if columns and node.find(exp.AggFunc) is None:
             found = self._keys.get(self._below.value(node))
             if found is None and isinstance(node, exp.Column):
                 raise SchemaError(
@@ -156,6 +167,12 @@ class Grouping:
                 )
             return found
         return None
+
+    def _alias(self, node: exp.Expr) -> exp.Expr | None:
+        """What a name that no table has stands for in the select list."""
+        if not isinstance(node, exp.Column) or node.table or self._below.scope.has(node.name):
+            return None
+        return self._aliases.get(node.name.lower())
 
 
 def _unused(dtype: DType, node: exp.Expr) -> Expr:

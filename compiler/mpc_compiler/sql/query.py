@@ -136,13 +136,13 @@ class _Query:
         parts = [*node.expressions, *([having] if having is not None else []), *terms]
         reader = Reader(scope)
         if keys or having is not None or any(part.find(exp.AggFunc) for part in parts if not part.find(exp.Window)):
-            groups = Grouping(scope, keys)
+            groups = Grouping(scope, keys, _aliases(node))
             for part in parts:
                 groups.aggregates(part)
             scope = groups.scope()
             reader = groups.reader(scope)
             if having is not None:
-                scope = Scope(make(Filter(scope.rel, reader.test(_aliases(having.this, node)).true)), scope.tables)
+                scope = Scope(make(Filter(scope.rel, reader.test(having.this).true)), scope.tables)
                 reader = groups.reader(scope)
         outputs = _outputs(node, reader, grouped=bool(keys))
         return _finished(node, scope.rel, outputs, reader, terms if top or node.args.get("limit") else [])
@@ -175,8 +175,8 @@ def _group_keys(select: exp.Select, scope: Scope) -> list[exp.Expr]:
     for node in group.expressions:
         if isinstance(node, exp.Literal) and node.is_int:
             found.append(_position(node, select, "GROUP BY"))
-        elif isinstance(node, exp.Column) and not node.table and not _is_column(node, scope):
-            found.append(_aliases(node, select))
+        elif isinstance(node, exp.Column) and not node.table and not scope.has(node.name):
+            found.append(_aliases(select).get(node.name.lower(), node))
         else:
             found.append(node)
     return found
@@ -195,16 +195,9 @@ def _position(node: exp.Literal, select: exp.Select, clause: str) -> exp.Expr:
     return item
 
 
-def _is_column(node: exp.Column, scope: Scope) -> bool:
-    return any(node.name.lower() == name.lower() for table in scope.tables for name in table.columns)
-
-
-def _aliases(node: exp.Expr, select: exp.Select) -> exp.Expr:
-    """``node`` with names of the select list replaced by what they stand for; the nodes themselves, not copies."""
-    named = {item.alias.lower(): item.this for item in select.expressions if isinstance(item, exp.Alias)}
-    if isinstance(node, exp.Column) and not node.table and node.name.lower() in named:
-        return named[node.name.lower()]  # type: ignore[no-any-return]
-    return node
+def _aliases(select: exp.Select) -> dict[str, exp.Expr]:
+    """What the names of the select list, in lower case, stand for."""
+    return {item.alias.lower(): item.this for item in select.expressions if isinstance(item, exp.Alias)}
 
 
 def _outputs(select: exp.Select, reader: Reader, *, grouped: bool) -> list[_Output]:
@@ -301,7 +294,7 @@ def _distinct(rel: Rel) -> Rel:
     names = schema_of(rel).names
     scope = Scope(rel, [Bound("", "", {name: name for name in names})])
     nodes = [exp.column(exp.to_identifier(name, quoted=True)) for name in names]
-    groups = Grouping(scope, nodes)
+    groups = Grouping(scope, nodes, {})
     reader = groups.reader(groups.scope())
     return make(Project(reader.scope.rel, tuple(Item(n, reader.value(k)) for n, k in zip(names, nodes, strict=True))))
 

@@ -13,7 +13,7 @@ from mpc_compiler.sql import constant as constants
 from mpc_compiler.sql import logic
 from mpc_compiler.sql.logic import Test
 from mpc_compiler.sql.scope import Scope
-from mpc_compiler.sql.text import describe, place, refused
+from mpc_compiler.sql.text import describe, place, plain, refused
 
 __all__ = ["Reader"]
 
@@ -24,13 +24,13 @@ _COMPARE: dict[type[exp.Expr], str] = {
     exp.EQ: "eq", exp.NEQ: "ne", exp.LT: "lt", exp.LTE: "le", exp.GT: "gt", exp.GTE: "ge",
 }  # fmt: skip
 _SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
-_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "add", exp.Sub: "sub", exp.Mul: "mul", exp.Div: "div"}
+_ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "add", exp.Sub: "sub", exp.Mul: "mul"}
 _FUNCTIONS: dict[type[exp.Expr], str] = {
     exp.Abs: "abs", exp.Ln: "log", exp.Exp: "exp", exp.Sqrt: "sqrt", exp.Year: "year", exp.Month: "month",
     exp.Day: "day", exp.Neg: "neg",
 }  # fmt: skip
 _TEXTS: dict[type[exp.Expr], str] = {exp.StartsWith: "startswith", exp.EndsWith: "endswith", exp.Contains: "contains"}
-_TESTS = (
+_TESTS: tuple[type[exp.Expr], ...] = (
     exp.And, exp.Or, exp.Not, exp.Between, exp.In, exp.Is, exp.Like, exp.Boolean, exp.NullSafeEQ, exp.NullSafeNEQ,
     *_COMPARE, *_TEXTS,
 )  # fmt: skip
@@ -41,6 +41,10 @@ _HINTS: dict[type[exp.Expr], str] = {
     exp.Window: "GROUP BY in a subquery, and JOIN it",
     exp.Round: "collect, then round the result",
     exp.ILike: "LIKE",
+    exp.TryCast: "CAST",
+    exp.Order: "leave the order out",
+    exp.Rollup: "one query for each set of keys",
+    exp.Cube: "one query for each set of keys",
     exp.Interval: "DATE '...' + INTERVAL '3' MONTH, compared with a column",
 }
 _OTHERWISE = "arithmetic, comparisons, CASE, COALESCE, CAST, IN, BETWEEN, LIKE, ABS, EXTRACT; the rest at the owner"
@@ -55,10 +59,13 @@ class Reader:
         The relation below, and what names mean in it.
     known : callable, optional
         Asked first for every node.
+    positive : frozenset of Expr
+        What is above 0 in every row, whatever its range says.
     """
 
-    def __init__(self, scope: Scope, known: Known | None = None) -> None:
+    def __init__(self, scope: Scope, known: Known | None = None, positive: frozenset[Expr] = frozenset()) -> None:
         self.scope = scope
+        self._positive = positive
         self._known = known or (lambda node: None)
         self._schema = scope.schema
 
@@ -89,6 +96,7 @@ class Reader:
         node = _bare(node)
         if isinstance(node, _TESTS) and self._known(node) is None:
             try:
+                plain(node)
                 made = self._test(node)
                 self.type(made.true)
             except MpcError as error:
@@ -105,12 +113,15 @@ class Reader:
             )
         if not self.type(made_value).nullable:
             return logic.whole(made_value)
-        false = call("not", call("fillna", made_value, literal(True)))
-        return Test(call("fillna", made_value, literal(False)), false, call("notna", made_value))
+        true, false = (call("eq", made_value, literal(answer)) for answer in (True, False))
+        return Test(true, false, call("notna", made_value))
 
     # --- values --------------------------------------------------------------------------------------------------
 
     def _value(self, node: exp.Expr) -> Expr:
+        if type(node) in _HINTS:
+            raise refused(node, describe(node), _HINTS[type(node)])
+        plain(node)
         constant = constants.number(node)
         if constant is not None:
             return constant
@@ -124,6 +135,8 @@ class Reader:
             raise refused(node, "a date constant outside a comparison", "compare it with a column of dates")
         if type(node) in _ARITHMETIC:
             return call(_ARITHMETIC[type(node)], self.value(node.args["this"]), self.value(node.args["expression"]))
+        if isinstance(node, exp.Div):
+            return self._divide(node)
         if type(node) in _FUNCTIONS:
             return call(_FUNCTIONS[type(node)], self.value(node.this))
         return self._other(node)
@@ -140,7 +153,7 @@ class Reader:
         if isinstance(node, exp.Nullif):
             return call("where", self.test(exp.EQ(this=node.this, expression=node.expression)).true, literal(None),
                         self.value(node.this))  # fmt: skip
-        if isinstance(node, exp.Cast) and not isinstance(node, exp.TryCast):
+        if isinstance(node, exp.Cast):
             return self._cast(node)
         if isinstance(node, exp.Extract):
             part = str(node.this.this).lower()
@@ -151,7 +164,26 @@ class Reader:
             raise SchemaError(
                 f"{describe(node)} stands where no aggregate may", code="MPC-0124", hint="HAVING, or a subquery in FROM"
             )
-        raise refused(node, describe(node), _HINTS.get(type(node), _OTHERWISE))
+        raise refused(node, describe(node), _OTHERWISE)
+
+    def _divide(self, node: exp.Div) -> Expr:
+        """A quotient; a divisor that is known to be above 0 (a group's COUNT(*), NULLIF(n, 0)) says so in its range."""
+        over, under = self.value(node.left), _bare(node.right)
+        if isinstance(under, exp.Nullif) and constants.number(under.expression) == literal(0):
+            count = self.value(under.this)
+            if self._counts(count):
+                return call("where", call("gt", count, literal(0)), self._above_zero(over, count), literal(None))
+        divisor = self.value(under)
+        if divisor in self._positive and self._counts(divisor):
+            return self._above_zero(over, divisor)
+        return call("div", over, divisor)
+
+    def _counts(self, expr: Expr) -> bool:
+        dtype = self.type(expr)
+        return dtype.kind == "int" and dtype.lo == 0
+
+    def _above_zero(self, over: Expr, under: Expr) -> Expr:
+        return call("div", over, call("clip", under, literal(1), literal(None)))
 
     def _whole_division(self, node: exp.Binary) -> Expr:
         """Towards zero, with the dividend's sign on the rest, as SQL has it."""
@@ -212,6 +244,7 @@ class Reader:
     def _whole(self, node: exp.Cast) -> Expr:
         inner = _bare(node.this)
         if isinstance(inner, exp.Trunc):
+            plain(inner)
             return call("int", self.value(inner.this))
         value = self.value(inner)
         dtype = self.type(value)
@@ -248,7 +281,8 @@ class Reader:
         if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
             return self._distinct(node)
         if isinstance(node, exp.Like):
-            return self._like(node)
+            like = self._like(node)
+            return logic.negated(like) if node.args.get("negate") else like
         return self._text(_TEXTS[type(node)], node.args["this"], constants.text(node.args["expression"]), node)
 
     def _nullable(self, *operands: Expr) -> list[Expr]:

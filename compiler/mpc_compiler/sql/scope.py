@@ -19,14 +19,15 @@ __all__ = ["Bound", "Scope", "nearest"]
 class Bound:
     """A table of FROM: its alias, its owner (for ``owner.table.column``), and its columns.
 
-    ``columns`` maps names in the query to names in the relation; ``merged`` are those that USING made one with a
-    column of an earlier table.
+    ``columns`` maps names in the query to names in the relation, which start with ``label`` where there are several
+    tables; ``merged`` are those that USING made one with a column of an earlier table.
     """
 
     alias: str
     owner: str
     columns: dict[str, str]
     merged: set[str] = field(default_factory=set)
+    label: str = ""
 
 
 @dataclass
@@ -40,6 +41,10 @@ class Scope:
     def schema(self) -> Schema:
         """Columns of the relation."""
         return schema_of(self.rel)
+
+    def has(self, name: str) -> bool:
+        """Whether a table has a column of that name."""
+        return any(_alike(name, known) for table in self.tables for known in table.columns)
 
     def column(self, node: exp.Column) -> str:
         """The relation's column that ``node`` names.
@@ -79,9 +84,20 @@ class Scope:
 
     def table(self, node: exp.Column) -> Bound:
         """The table of FROM before the dot of ``node``."""
-        for table in self.tables:
-            if _alike(table.alias, node.table) and (not node.db or _alike(table.owner, node.db)):
-                return table
+        found = [
+            table
+            for table in self.tables
+            if _alike(table.alias, node.table) and (not node.db or _alike(table.owner, node.db))
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise SchemaError(
+                f"FROM has two tables named {node.table!r}",
+                code="MPC-0123",
+                hint=f"put the owner's name before it: {found[0].owner}.{node.sql()}",
+                where=place(node),
+            )
         name = f"{node.db}.{node.table}" if node.db else node.table
         raise SchemaError(
             f"no table {name!r} in FROM",

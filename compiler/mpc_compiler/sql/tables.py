@@ -48,7 +48,7 @@ class _Source:
             self.present.append(call("notna", expr))
         if isinstance(expr, Column):
             return expr.name
-        name = f"{self.bound.alias}.~{len(self.extra) + 1}"
+        name = f"{self.bound.label}.~{len(self.extra) + 1}"
         self.extra.append(Item(name, expr))
         return name
 
@@ -89,11 +89,12 @@ def from_where(select: exp.Select, resolve: Resolve) -> Scope:
         raise refused(select, "SELECT without FROM", "select from a table")
     nodes = [start.this, *(join.this for join in select.args.get("joins") or ())]
     named = [resolve(node) for node in nodes]
-    sources = [_source(item, alone=len(named) == 1) for item in named]
-    for k, source in enumerate(sources):
-        if any(source.bound.alias.lower() == other.bound.alias.lower() for other in sources[:k]):
+    labels = [_label(item, named) for item in named]
+    sources = [_source(item, "" if len(named) == 1 else label) for item, label in zip(named, labels, strict=True)]
+    for k, label in enumerate(labels):
+        if label.lower() in [other.lower() for other in labels[:k]]:
             raise SchemaError(
-                f"FROM has two tables named {source.bound.alias!r}",
+                f"FROM has two tables named {label!r}",
                 code="MPC-0123",
                 hint="give one another name: FROM a.t AS x",
                 where=place(nodes[k]),
@@ -102,11 +103,18 @@ def from_where(select: exp.Select, resolve: Resolve) -> Scope:
     return _joined(sources, conditions, nodes)
 
 
-def _source(named: Named, *, alone: bool) -> _Source:
+def _label(named: Named, all_named: Sequence[Named]) -> str:
+    """The alias; with the owner's name where two tables of FROM have the same."""
+    twice = sum(other.alias.lower() == named.alias.lower() for other in all_named) > 1
+    return f"{named.owner}.{named.alias}" if twice and named.owner else named.alias
+
+
+def _source(named: Named, label: str) -> _Source:
     names = schema_of(named.rel).names
-    columns = {name: name if alone else f"{named.alias}.{name}" for name in names}
+    columns = {name: f"{label}.{name}" if label else name for name in names}
     items = tuple(Item(new, column(old)) for old, new in columns.items())
-    return _Source(Bound(named.alias, named.owner, columns), named.rel if alone else make(Project(named.rel, items)))
+    bound = Bound(named.alias, named.owner, columns, label=label)
+    return _Source(bound, make(Project(named.rel, items)) if label else named.rel)
 
 
 def _conditions(select: exp.Select, sources: list[_Source]) -> list[exp.Expr]:
@@ -116,8 +124,7 @@ def _conditions(select: exp.Select, sources: list[_Source]) -> list[exp.Expr]:
         kind = " ".join(str(join.args[part]) for part in ("method", "side", "kind") if join.args.get(part))
         if kind.upper() not in ("", "INNER", "CROSS"):
             raise refused(join, f"{kind.upper()} JOIN", "INNER JOIN ... ON equal keys")
-        for name in join.args.get("using") or ():
-            found.append(_using(name, sources, k))
+        found += [_using(name, sources, k) for name in join.args.get("using") or ()]
         if join.args.get("on") is not None:
             found += _parts(join.args["on"])
     where = select.args.get("where")
@@ -129,8 +136,9 @@ def _using(name: exp.Expr, sources: list[_Source], right: int) -> exp.Expr:
     for source in (sources[:right], sources[right : right + 1]):
         scope = Scope(sources[right].rel, [item.bound for item in source])
         scope.column(exp.column(name.copy()))
-        owner = next(item.bound for item in source if any(n.lower() == name.name.lower() for n in item.bound.columns))
-        pair.append(exp.column(name.copy(), table=exp.to_identifier(owner.alias, quoted=True)))
+        owner = next(item.bound for item in source if name.name.lower() in map(str.lower, item.bound.columns))
+        at = [exp.to_identifier(part, quoted=True) for part in (owner.alias, owner.owner) if part]
+        pair.append(exp.column(name.copy(), *at))
     merged = sources[right].bound
     merged.merged |= {n for n in merged.columns if n.lower() == name.name.lower()}
     return exp.EQ(this=pair[0], expression=pair[1])

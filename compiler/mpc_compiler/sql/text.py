@@ -8,7 +8,18 @@ from sqlglot.errors import ParseError, SqlglotError
 
 from mpc_compiler.errors import SchemaError, UnsupportedError
 
-__all__ = ["describe", "parse", "place", "refused"]
+__all__ = ["describe", "parse", "place", "plain", "refused"]
+
+_NAMES: dict[type[exp.Expr], str] = {
+    exp.Window: "a window function", exp.Subquery: "a subquery in an expression", exp.Exists: "EXISTS",
+    exp.Select: "a subquery in an expression", exp.TryCast: "TRY_CAST", exp.Order: "ORDER BY inside an aggregate",
+}  # fmt: skip
+_PARTS = {"this", "expression", "expressions"}
+_READ: dict[type[exp.Expr], set[str]] = {
+    exp.Column: {"table", "db"}, exp.Literal: {"is_string"}, exp.Like: {"negate"}, exp.Between: {"low", "high"},
+    exp.If: {"true", "false"}, exp.Case: {"ifs", "default"}, exp.Cast: {"to"}, exp.Count: {"big_int"},
+    exp.In: {"query", "unnest", "field"}, exp.Interval: {"unit"},
+}  # fmt: skip
 
 
 def parse(text: str) -> exp.Query:
@@ -55,11 +66,11 @@ def _syntax(error: ParseError) -> SchemaError:
 
 
 def place(node: exp.Expr) -> str:
-    """Line and column of the first token of ``node`` that the parser remembers.
+    r"""Line and column of the first token of ``node`` that the parser remembers.
 
     Examples
     --------
-    >>> place(parse("SELECT a,\\n  b.c FROM t").selects[1])
+    >>> place(parse("SELECT a,\n  b.c FROM t").selects[1])
     'line 2, column 3 of the SQL'
     """
     marks = [found.meta for found in node.walk() if "start" in found.meta]
@@ -77,6 +88,8 @@ def describe(node: exp.Expr) -> str:
     >>> describe(parse("SELECT upper(a) FROM t").selects[0]), describe(exp.Intersect())
     ('the function UPPER', 'INTERSECT')
     """
+    if type(node) in _NAMES:
+        return _NAMES[type(node)]
     if isinstance(node, exp.Anonymous):
         return f"the function {str(node.this).upper()}"
     if isinstance(node, exp.Func):
@@ -87,3 +100,11 @@ def describe(node: exp.Expr) -> str:
 def refused(node: exp.Expr, what: str, hint: str) -> UnsupportedError:
     """The error for a construct that is understood and not offered."""
     return UnsupportedError(f"SQL: {what} is not supported", code="MPC-0330", hint=hint, where=place(node))
+
+
+def plain(node: exp.Expr) -> None:
+    """Refuse what the parser hangs on a node beyond the parts that are read, so that nothing is passed over."""
+    for name, value in node.args.items():
+        if value and name not in _PARTS and name not in _READ.get(type(node), ()):
+            what = f"{describe(node)} with {name.upper().replace('_', ' ').strip()}"
+            raise refused(node, what, f"{describe(node)} without it")
