@@ -13,12 +13,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from mpc_compiler.ir import Output, Plan, Scan, make
+from mpc_compiler.ir import Output, Plan, Rel, Scan, make, walk
 from mpc_engine.config import LocalConfig
 from mpc_engine.errors import ConfigError, MpcError, SchemaError, UnsupportedError
 from mpc_engine.frame.base import Lazy, identity
 from mpc_engine.frame.dataframe import DataFrame
-from mpc_engine.frame.place import locate, placed
+from mpc_engine.frame.place import caller, locate, mark, placed
 from mpc_engine.observe import PartyStep, RunReport
 from mpc_engine.observe.events import Progress
 
@@ -56,6 +56,10 @@ def collect(*frames: Lazy, to: str | Sequence[str] | None = None) -> list[Any]:
     if len(sessions) != 1:
         raise ConfigError("collect() takes frames of one session", code="MPC-0807")
     return frames[0]._session.collect_frames(frames, to=to)
+
+
+def _scan(known: Profile) -> Rel:
+    return make(Scan(known.name, known.owner, known.fields, known.rows))
 
 
 class Session:
@@ -170,8 +174,49 @@ class Session:
             near = difflib.get_close_matches(name, self._profiles, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"tables: {', '.join(self._profiles)}"
             raise SchemaError(f"no table {name!r}", code="MPC-0101", hint=hint)
-        scan = make(Scan(known.name, known.owner, known.fields, known.rows))
+        scan = _scan(known)
         return DataFrame(self, scan, identity(scan))
+
+    def sql(self, text: str) -> DataFrame:
+        """The result of a SQL query as a lazy frame; runs nothing before ``collect()``.
+
+        Parameters
+        ----------
+        text : str
+            One query in DuckDB's dialect over tables named ``owner.table``. NULL has SQL's three-valued logic; columns
+            come in DuckDB's order under DuckDB's names; rows have an order only under ORDER BY.
+
+        Raises
+        ------
+        SchemaError
+            For text that is not SQL, unknown names and wrong types; ``where`` has line and column of the SQL.
+        UnsupportedError
+            For what is not offered; the hint says what to write instead.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> tables = {"bank": {"loans": pd.DataFrame({"id": [1, 2, 3], "amount": [100, 250, 80]})},
+        ...           "bureau": {"scores": pd.DataFrame({"id": [3, 1, 9], "score": [700, 640, 800]})}}
+        >>> with mpc.Session.local(tables, protocol="plaintext", executor="threads") as session:
+        ...     session.sql('''
+        ...         SELECT COUNT(*) AS n, SUM(l.amount) AS total
+        ...         FROM bank.loans AS l JOIN bureau.scores AS s ON l.id = s.id
+        ...         WHERE s.score > 600
+        ...     ''').collect()
+           n  total
+        0  2    180
+        """
+        from mpc_compiler.sql import plan_query
+
+        try:
+            rel = plan_query(text, {name: _scan(profile) for name, profile in self._profiles.items()})
+        except MpcError as error:
+            error.where = f"{caller()}, {error.where}" if error.where else caller()
+            raise
+        for node in walk(rel):
+            mark(node)
+        return DataFrame(self, rel, identity(rel))
 
     # --- running -------------------------------------------------------------------------------------------------
 

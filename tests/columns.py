@@ -63,7 +63,7 @@ def draw(columns: Sequence[Column], kind: str, rows: int, rng: np.random.Generat
     """Values of all columns.
 
     Random ones are a quarter uniform over the range, a quarter of random size (as many small as large ones), half
-    edges; and every fifth row of a later column of the first one's range has its values, the row after it a neighbour's.
+    edges; and later columns of the first one's range have its values in every fifth row, those plus one in the next.
     """
     drawn = [_values(column, kind, rows, rng) for column in columns]
     if kind == "random":
@@ -177,7 +177,8 @@ def reveal(held: Sequence[Any]) -> Values:
         known = [part.values for part in held if part.values is not None]
         for values in known:
             np.testing.assert_array_equal(values, known[0])
-        return known[0].view(np.int64)
+        opened: Values = known[0].view(np.int64)
+        return opened
     if isinstance(held[0], Bits):
         parts = [(part.own, part.next) for part in held]
     else:
@@ -186,5 +187,7 @@ def reveal(held: Sequence[Any]) -> Values:
         np.testing.assert_array_equal(parts[rank][1], parts[(rank + 1) % 3][0], err_msg="shares are not replicated")
     first, second, third = (own for own, _ in parts)
     if isinstance(held[0], Bits):
-        return planes_to_rows(first ^ second ^ third, held[0].rows)[:, 0]
-    return (first + second + third).view(np.int64)
+        packed: Values = planes_to_rows(first ^ second ^ third, held[0].rows)
+        return packed[:, 0]
+    total: Values = first + second + third
+    return total.view(np.int64)

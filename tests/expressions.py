@@ -70,6 +70,7 @@ def columns_of(frame: pd.DataFrame) -> dict[str, Column]:
 
 _SYMBOLS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "add": ("+", operator.add), "sub": ("-", operator.sub), "mul": ("*", operator.mul), "div": ("/", operator.truediv),
+    "pow": ("**", operator.pow),
     "eq": ("==", operator.eq), "ne": ("!=", operator.ne), "lt": ("<", operator.lt), "le": ("<=", operator.le),
     "gt": (">", operator.gt), "ge": (">=", operator.ge), "and": ("&", operator.and_), "or": ("|", operator.or_),
 }  # fmt: skip
@@ -234,8 +235,21 @@ def _cast(draw: st.DrawFn, columns: Mapping[str, Column], left: Expr, exact: boo
     return Expr("astype", (left, float), replace(left.type, kind="float"))
 
 
-_EXACT_STEPS = (_add, _scale, _magnitude, _clip, _fill, _where, _cast)
-_STEPS = (*_EXACT_STEPS, _multiply, _divide, _fraction)
+def _round(draw: st.DrawFn, columns: Mapping[str, Column], left: Expr, exact: bool) -> Expr | None:
+    """A value that is off in its last bit may be rounded to the other neighbour."""
+    if not left.type.exact:
+        return None
+    return Expr("round", (left,), replace(left.type, size=left.type.size + 1))
+
+
+def _square(draw: st.DrawFn, columns: Mapping[str, Column], left: Expr, exact: bool) -> Expr | None:
+    a = left.type
+    error = (2 * a.size + a.error) * a.error + (2 * UNIT if a.kind == "float" else 0.0)
+    return Expr("pow", (left, 2), replace(a, size=a.size**2, error=error))
+
+
+_EXACT_STEPS = (_add, _scale, _magnitude, _clip, _fill, _where, _cast, _round)
+_STEPS = (*_EXACT_STEPS, _multiply, _square, _divide, _fraction)
 
 
 def booleans(draw: st.DrawFn, columns: Mapping[str, Column], depth: int) -> Expr | None:

@@ -48,6 +48,12 @@ class Step:
     def _head(self, frame: Any, tables: Any, count: int) -> Any:
         return frame.head(count)
 
+    def _top(self, frame: Any, tables: Any, count: int, by: list[str], method: str) -> Any:
+        return getattr(frame, method)(count, by)
+
+    def _dropna(self, frame: Any, tables: Any, names: list[str]) -> Any:
+        return frame.dropna(subset=names)
+
     def _merge(self, frame: Any, tables: Any, right: Plan, keys: dict[str, str]) -> Any:
         return frame.merge(right.on(tables), **keys)
 
@@ -146,6 +152,20 @@ def _do_head(draw: st.DrawFn, plan: Plan) -> Plan:
     return _then(plan, "head", draw(st.sampled_from([0, 1, 3, 5, 50])))
 
 
+def _do_top(draw: st.DrawFn, plan: Plan) -> Plan:
+    names = [name for name, c in plan.columns.items() if c.exact and c.number and not c.nullable]
+    if not names:
+        return plan
+    by = draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True))
+    return _then(plan, "top", draw(st.sampled_from([1, 4, 50])), by, draw(st.sampled_from(["nlargest", "nsmallest"])))
+
+
+def _do_dropna(draw: st.DrawFn, plan: Plan) -> Plan:
+    names = draw(st.lists(st.sampled_from(list(plan.columns)), min_size=1, max_size=2, unique=True))
+    present = {name: replace(plan.columns[name], nullable=False) for name in names}
+    return _then(plan, "dropna", names, columns=plan.columns | present)
+
+
 _GROUPED = ("sum", "mean", "count", "size", "min", "max")
 
 
@@ -198,7 +218,18 @@ def _do_group(draw: st.DrawFn, plan: Plan) -> Plan:
     return _then(plan, "group", keys, aggs, columns=columns)
 
 
-_STEPS_OF_A_FRAME = (_do_filter, _do_filter, _do_query, _do_assign, _do_assign, _do_select, _do_sort, _do_head)
+_STEPS_OF_A_FRAME = (
+    _do_filter,
+    _do_filter,
+    _do_query,
+    _do_assign,
+    _do_assign,
+    _do_select,
+    _do_sort,
+    _do_head,
+    _do_top,
+    _do_dropna,
+)
 
 
 def _several(draw: st.DrawFn, plan: Plan, most: int) -> Plan:

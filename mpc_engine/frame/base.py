@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mpc_compiler.check import expr_type, owners_of, schema_of
-from mpc_compiler.errors import ConfigError, SchemaError
-from mpc_compiler.ir import Apply, Column, DType, Expr, Item, Project, Rel, column, make
+from mpc_compiler.errors import ConfigError, SchemaError, UnsupportedError
+from mpc_compiler.ir import Apply, Column, DType, Expr, Item, Project, Rel, Scan, Sort, column, make
 from mpc_engine.frame.place import mark
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mpc_compiler.explain import Explanation
 
-__all__ = ["Lazy", "Runner", "common", "fresh", "one_session"]
+__all__ = ["Lazy", "Runner", "common", "fresh", "identity", "one_session", "public_length"]
 
 
 class Runner(Protocol):
@@ -81,6 +81,23 @@ def fresh(base: Rel, name: str) -> str:
     while made in taken:
         made, count = f"{name}~{count}", count + 1
     return made
+
+
+def public_length(base: Rel) -> int:
+    """Rows of a relation whose size everyone may know.
+
+    Raises
+    ------
+    UnsupportedError
+        When the size depends on private data.
+    """
+    while isinstance(base, Project | Sort):
+        base = base.input
+    if isinstance(base, Scan):
+        return base.rows
+    raise UnsupportedError(
+        "the number of rows is not public", code="MPC-0312", hint="count it: df.agg(n=(column, 'size')).collect()"
+    )
 
 
 class Lazy:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
-from mpc_compiler.check import schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import (
     Agg,
@@ -13,41 +12,24 @@ from mpc_compiler.ir import (
     DType,
     Expr,
     Filter,
-    Item,
-    Join,
     Limit,
-    Project,
     Rel,
-    Scan,
     Sort,
     SortBy,
+    call,
     column,
     make,
 )
-from mpc_engine.frame.base import Lazy, common, identity, one_session
+from mpc_engine.frame.base import Lazy, common, identity, one_session, public_length
+from mpc_engine.frame.distinct import distinct
 from mpc_engine.frame.groupby import GroupBy, named_aggs
+from mpc_engine.frame.merge import keys_of, merged
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.query import parse_query
 from mpc_engine.frame.series import Series, constant, named_column
+from mpc_engine.frame.summary import Summary, aggregated, correlations, described
 
-__all__ = ["DataFrame", "public_length"]
-
-
-def public_length(base: Rel) -> int:
-    """Rows of a relation whose size everyone may know.
-
-    Raises
-    ------
-    UnsupportedError
-        When the size depends on private data.
-    """
-    while isinstance(base, Project | Sort):
-        base = base.input
-    if isinstance(base, Scan):
-        return base.rows
-    raise UnsupportedError(
-        "the number of rows is not public", code="MPC-0312", hint="count it: df.agg(n=(column, 'size')).collect()"
-    )
+__all__ = ["DataFrame"]
 
 
 class DataFrame(Lazy):
@@ -80,6 +62,12 @@ class DataFrame(Lazy):
     def owners(self) -> tuple[str, ...]:
         """Everyone whose rows this frame depends on."""
         return self._owners
+
+    @property
+    @placed
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns, where the number of rows is public."""
+        return public_length(self._base), len(self.columns)
 
     def _with(self, base: Rel, items: dict[str, Expr] | None = None) -> DataFrame:
         return DataFrame(self._session, base, self._items if items is None else items, self._index)
@@ -173,6 +161,64 @@ class DataFrame(Lazy):
         """Make the index ordinary columns."""
         return DataFrame(self._session, self._base, self._items)
 
+    def isna(self) -> DataFrame:
+        """Whether each value is missing."""
+        return self._each(lambda name, expr: call("isna", expr))
+
+    def notna(self) -> DataFrame:
+        """Whether each value is present."""
+        return self._each(lambda name, expr: call("notna", expr))
+
+    @placed
+    def fillna(self, value: Any) -> DataFrame:
+        """Replace missing values by a constant, or by one for each column of a dictionary."""
+        given = dict(value) if isinstance(value, Mapping) else dict.fromkeys(self.columns, value)
+        for name in given:
+            named_column(self._session, self._base, self._items, (), name)
+        return self._each(
+            lambda name, expr: (
+                call("fillna", expr, constant(given[name])) if name in given and self._types[name].nullable else expr
+            )
+        )
+
+    def _each(self, change: Callable[[str, Expr], Expr]) -> DataFrame:
+        items = {name: expr if name in self._index else change(name, expr) for name, expr in self._items.items()}
+        return self._with(self._base, items)
+
+    @placed
+    def dropna(self, *, subset: str | Sequence[str] | None = None) -> DataFrame:
+        """Rows that have all values, or those of the columns ``subset``."""
+        frame = self
+        for name in self.columns if subset is None else keys_of(subset, None):
+            column_ = named_column(self._session, frame._base, frame._items, (), name)
+            if column_.dtype.nullable:
+                frame = frame[column_.notna()]
+        return frame
+
+    @placed
+    def drop_duplicates(self, *, subset: Sequence[str] | None = None) -> DataFrame:
+        """Different rows of a frame that is sorted by all its columns, in that order.
+
+        pandas keeps the first of equal rows; where those stand is only told apart without an order of its own when the
+        rows are sorted. Columns must be whole numbers, texts, booleans or dates, without missing values.
+
+        Raises
+        ------
+        UnsupportedError
+            When the frame is not sorted by all its columns, or ``subset`` leaves one out.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> loans = pd.DataFrame({"city": ["Bern", "Basel", "Bern"], "year": [2024, 2023, 2024]})
+        >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
+        ...     session.table("a.t").sort_values(["city", "year"]).drop_duplicates().collect()
+            city  year
+        0  Basel  2023
+        1   Bern  2024
+        """
+        return distinct(self, self.columns if subset is None else list(subset))
+
     @placed
     def merge(
         self,
@@ -192,7 +238,7 @@ class DataFrame(Lazy):
         if how != "inner":
             raise UnsupportedError(f"merge(how={how!r}) is not supported", code="MPC-0309", hint="how='inner'")
         one_session(self, right)
-        left_keys, right_keys = _keys(on, left_on), _keys(on, right_on)
+        left_keys, right_keys = keys_of(on, left_on), keys_of(on, right_on)
         if not left_keys or len(left_keys) != len(right_keys):
             raise SchemaError("merge needs on=, or left_on= and right_on= of equal length", code="MPC-0107")
         for frame, keys in ((self, left_keys), (right, right_keys)):
@@ -204,7 +250,7 @@ class DataFrame(Lazy):
                         code="MPC-0109",
                         hint=f"drop them first: df[df[{name!r}].notna()]",
                     )
-        return _merge(self, right, left_keys, right_keys, suffixes)
+        return merged(self, right, left_keys, right_keys, suffixes)
 
     @placed
     def groupby(
@@ -214,21 +260,88 @@ class DataFrame(Lazy):
         if not sort or not dropna:
             option = "sort=False" if not sort else "dropna=False"
             raise UnsupportedError(f"groupby({option}) is not supported", code="MPC-0314", hint="leave it out")
-        keys = _keys(by, None)
+        keys = keys_of(by, None)
         for name in keys:
             named_column(self._session, self._base, self._items, (), name)
         return GroupBy(self, tuple(keys), as_index=as_index)
 
     @placed
-    def agg(self, **aggs: tuple[str, str]) -> DataFrame:
-        """One row of aggregates over all rows: ``df.agg(total=("amount", "sum"))``."""
-        base = mark(make(Aggregate(self._rel, (), named_aggs(aggs))))
+    def agg(self, spec: Any = None, /, **aggs: tuple[str, str]) -> Any:
+        """Aggregates over all rows, as one row or laid out as pandas does.
+
+        Parameters
+        ----------
+        spec : dict, list or str
+            Functions of columns, ``{"amount": ["sum", "mean"], "age": "max"}``, or functions of every column:
+            ``sum mean count size min max var std``.
+        **aggs : tuple of str
+            Named ones: ``total=("amount", "sum")``, which give a lazy frame of one row.
+
+        Returns
+        -------
+        DataFrame or Summary
+            A summary has the functions as rows and the columns as columns when it is collected.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> loans = pd.DataFrame({"amount": [100, 250], "age": [30, 51]})
+        >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
+        ...     session.table("a.t").agg({"amount": ["sum", "mean"], "age": ["max"]}).collect()
+              amount   age
+        sum    350.0   NaN
+        mean   175.0   NaN
+        max      NaN  51.0
+        """
+        if spec is not None:
+            for name in spec if isinstance(spec, Mapping) else ():
+                named_column(self._session, self._base, self._items, (), name)
+            return aggregated(self, self._shown, spec)
+        made = named_aggs(aggs)
+        if any(agg.function in ("var", "std") for agg in made):
+            return GroupBy(self, (), as_index=False).agg(**aggs)
+        base = mark(make(Aggregate(self._rel, (), made)))
         return DataFrame(self._session, base, identity(base))
+
+    @property
+    def _shown(self) -> dict[str, Expr]:
+        return {name: self._items[name] for name in self.columns}
+
+    @placed
+    def describe(self) -> Summary:
+        """Count, mean, standard deviation, least and largest value of numeric columns; quantiles are left out.
+
+        The error of ``std`` on shares is that of :meth:`Series.std`.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> loans = pd.DataFrame({"amount": [100, 250, 130]})
+        >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
+        ...     session.table("a.t").describe().collect()
+                   amount
+        count    3.000000
+        mean   160.000000
+        std     79.372539
+        min    100.000000
+        max    250.000000
+        """
+        return described(self, self._shown)
+
+    @placed
+    def corr(self) -> Summary:
+        """Pearson's correlation of all pairs of numeric columns, each over the rows where both are present.
+
+        On shares within ``2**-13 + 2**-20 / q**2 * max(1, 8 / W)`` of the true one, where q is the smaller standard
+        deviation as a part of its column's public range, which is W wide; perhaps missing where q is below
+        ``2**-11 * max(1, 2 / W)``. In the clear it is double precision.
+        """
+        return correlations(self, self._shown)
 
     @placed
     def sort_values(self, by: str | Sequence[str], *, ascending: bool | Sequence[bool] = True) -> DataFrame:
         """Rows sorted by columns; missing values come last."""
-        names = _keys(by, None)
+        names = keys_of(by, None)
         flags = [ascending] * len(names) if isinstance(ascending, bool) else list(ascending)
         if len(flags) != len(names):
             raise SchemaError("ascending needs one flag for each column", code="MPC-0105")
@@ -242,10 +355,18 @@ class DataFrame(Lazy):
         """The first ``n`` rows."""
         return self._over(make(Limit(self._rel, n)))
 
+    def nlargest(self, n: int, columns: str | Sequence[str]) -> DataFrame:
+        """The ``n`` rows with the largest values, largest first; of equal ones the first."""
+        return self.sort_values(columns, ascending=False).head(n)
+
+    def nsmallest(self, n: int, columns: str | Sequence[str]) -> DataFrame:
+        """The ``n`` rows with the smallest values, smallest first; of equal ones the first."""
+        return self.sort_values(columns).head(n)
+
     @placed
     def value_counts(self, subset: str | Sequence[str]) -> Series:
         """Number of rows of each combination, most frequent first."""
-        names = _keys(subset, None)
+        names = keys_of(subset, None)
         counts = make(Aggregate(self[names]._rel, tuple(names), (Agg("count", "size"),)))
         base = mark(make(Sort(counts, (SortBy("count", False),))))
         return Series(self._session, base, column("count"), "count", {name: column(name) for name in names})
@@ -263,36 +384,3 @@ class DataFrame(Lazy):
         from mpc_engine.frame.html import schema_html
 
         return schema_html(self)
-
-
-def _keys(on: str | Sequence[str] | None, other: str | Sequence[str] | None) -> list[str]:
-    chosen = on if on is not None else other
-    return [] if chosen is None else [chosen] if isinstance(chosen, str) else list(chosen)
-
-
-def _merge(
-    left: DataFrame, right: DataFrame, left_keys: list[str], right_keys: list[str], suffixes: tuple[str, str]
-) -> DataFrame:
-    joined = [key for key, other in zip(left_keys, right_keys, strict=True) if key == other]
-    both = (set(left._items) & set(right._items)) - set(joined)
-    left_names = {name: name + suffixes[0] if name in both else name for name in left._items}
-    right_names = {name: name + suffixes[1] if name in both else name for name in right._items}
-    taken = set(left_names.values()) | set(right_names.values())
-    for name in joined:
-        count = 1
-        while f"{name}~{count}" in taken:
-            count += 1
-        right_names[name] = f"{name}~{count}"
-        taken.add(right_names[name])
-    sides = [
-        make(Project(frame._base, tuple(Item(names[name], expr) for name, expr in frame._items.items())))
-        for frame, names in ((left, left_names), (right, right_names))
-    ]
-    base = mark(
-        make(
-            Join(sides[0], sides[1], tuple(left_names[k] for k in left_keys), tuple(right_names[k] for k in right_keys))
-        )
-    )
-    shown = [*left_names.values(), *(new for old, new in right_names.items() if old not in joined)]
-    _ = schema_of(base)
-    return DataFrame(left._session, base, {name: column(name) for name in shown})

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from mpc_compiler.check import require, schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
-from mpc_compiler.ir import Agg, Aggregate, DType, Expr, Item, Project, Sort, SortBy, call, column, literal, make
-from mpc_engine.frame.base import Lazy, Runner, common, identity, one_session
+from mpc_compiler.ir import (
+    Agg,
+    Aggregate,
+    DType,
+    Expr,
+    Filter,
+    Item,
+    Project,
+    Sort,
+    SortBy,
+    call,
+    column,
+    literal,
+    make,
+)
+from mpc_engine.frame.accessors import DateParts, TextMethods
+from mpc_engine.frame.base import Lazy, Runner, common, one_session, public_length
+from mpc_engine.frame.cut import cut_expression
+from mpc_engine.frame.operators import Operators
 from mpc_engine.frame.place import mark, placed
+from mpc_engine.frame.reductions import Reductions
+from mpc_engine.frame.scalar import Scalar, constant, no_branch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,12 +37,14 @@ if TYPE_CHECKING:
     from mpc_compiler.ir import Rel
 
 __all__ = ["Scalar", "Series", "constant"]
-_UNARY = {"log": "log", "exp": "exp", "sqrt": "sqrt", "absolute": "abs", "negative": "neg"}
+_UNARY = {"log": "log", "exp": "exp", "sqrt": "sqrt", "absolute": "abs", "negative": "neg", "rint": "round"}
 _PAIRS = {
     "add": "add",
     "subtract": "sub",
     "multiply": "mul",
     "true_divide": "div",
+    "floor_divide": "floordiv",
+    "remainder": "mod",
     "equal": "eq",
     "not_equal": "ne",
     "less": "lt",
@@ -40,61 +60,7 @@ _CASTS = {int: "int", "int": "int", "int64": "int", float: "float", "float": "fl
           bool: "bool", "bool": "bool"}  # fmt: skip
 
 
-def constant(value: Any) -> Expr:
-    """A Python, numpy, or date constant as an expression; None and NaN stand for a missing value."""
-    value = _python(value)
-    if value is None or (isinstance(value, float) and value != value):
-        return literal(None)
-    if isinstance(value, datetime.datetime):
-        return literal(value.isoformat(sep=" "))
-    if isinstance(value, datetime.date):
-        return literal(value.isoformat())
-    if not isinstance(value, bool | int | float | str):
-        raise SchemaError(
-            f"cannot use a {type(value).__name__} here", code="MPC-0103", hint="a number, text, bool or date"
-        )
-    return literal(value)
-
-
-def _python(value: Any) -> Any:
-    """A numpy scalar as Python's own; anything else as it is."""
-    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
-
-
-class Scalar(Lazy):
-    """A single lazy value, such as ``df["amount"].sum()``."""
-
-    def _shape(self, data: pd.DataFrame) -> Any:
-        return _python(data.iloc[0, 0])
-
-    def __repr__(self) -> str:
-        return f"<lazy scalar; .collect() computes it; owners: {', '.join(self._owners)}>"
-
-    @placed
-    def __bool__(self) -> NoReturn:
-        _no_branch()
-
-    @placed
-    def __float__(self) -> NoReturn:
-        _no_branch()
-
-    @placed
-    def _compare(self, other: object) -> bool:
-        _no_branch()
-
-    __lt__ = __le__ = __gt__ = __ge__ = _compare
-
-
-def _no_branch() -> NoReturn:
-    raise UnsupportedError(
-        "the program cannot branch on a secret value",
-        code="MPC-0310",
-        hint="use a filter or where(), or collect() the value if its disclosure is allowed",
-        where="",
-    )
-
-
-class Series(Lazy):
+class Series(Operators, Reductions):
     """A lazy column of a frame: expressions build a plan, ``collect()`` runs it.
 
     Examples
@@ -113,10 +79,6 @@ class Series(Lazy):
         index = {key: value for key, value in (index or {}).items() if key != name}
         super().__init__(session, base, {**index, name: mark(expr)}, tuple(index))
         self.name = name
-
-    @property
-    def _expr(self) -> Expr:
-        return self._items[self.name]
 
     @property
     def dtype(self) -> DType:
@@ -147,74 +109,9 @@ class Series(Lazy):
                 args.append(constant(other))
         return self._made(base, call(op, *(reversed(args) if reverse else args)), name)
 
-    def __add__(self, other: Any) -> Series:
-        return self._apply("add", other)
-
-    def __radd__(self, other: Any) -> Series:
-        return self._apply("add", other, reverse=True)
-
-    def __sub__(self, other: Any) -> Series:
-        return self._apply("sub", other)
-
-    def __rsub__(self, other: Any) -> Series:
-        return self._apply("sub", other, reverse=True)
-
-    def __mul__(self, other: Any) -> Series:
-        return self._apply("mul", other)
-
-    def __rmul__(self, other: Any) -> Series:
-        return self._apply("mul", other, reverse=True)
-
-    def __truediv__(self, other: Any) -> Series:
-        return self._apply("div", other)
-
-    def __rtruediv__(self, other: Any) -> Series:
-        return self._apply("div", other, reverse=True)
-
-    def __floordiv__(self, other: Any) -> Series:
-        return self._apply("floordiv", other)
-
-    def __mod__(self, other: Any) -> Series:
-        return self._apply("mod", other)
-
-    def __neg__(self) -> Series:
-        return self._apply("neg")
-
-    def __abs__(self) -> Series:
-        return self._apply("abs")
-
-    def __eq__(self, other: object) -> Series:  # type: ignore[override]
-        return self._apply("eq", other)
-
-    def __ne__(self, other: object) -> Series:  # type: ignore[override]
-        return self._apply("ne", other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __lt__(self, other: Any) -> Series:
-        return self._apply("lt", other)
-
-    def __le__(self, other: Any) -> Series:
-        return self._apply("le", other)
-
-    def __gt__(self, other: Any) -> Series:
-        return self._apply("gt", other)
-
-    def __ge__(self, other: Any) -> Series:
-        return self._apply("ge", other)
-
-    def __and__(self, other: Any) -> Series:
-        return self._apply("and", other)
-
-    def __or__(self, other: Any) -> Series:
-        return self._apply("or", other)
-
-    def __invert__(self) -> Series:
-        return self._apply("not")
-
     @placed
     def __bool__(self) -> bool:
-        _no_branch()
+        no_branch()
 
     @placed
     def __iter__(self) -> NoReturn:
@@ -225,14 +122,14 @@ class Series(Lazy):
         )
 
     def __len__(self) -> int:
-        from mpc_engine.frame.dataframe import public_length
-
         return public_length(self._base)
 
     @placed
     def __array_ufunc__(self, ufunc: np.ufunc, method: Text, *inputs: Any, **kwargs: Any) -> Series:
         if method == "__call__" and not kwargs and len(inputs) == 1 and ufunc.__name__ in _UNARY:
             return self._apply(_UNARY[ufunc.__name__])
+        if method == "__call__" and not kwargs and ufunc.__name__ in ("square", "power") and inputs[0] is self:
+            return super().__pow__(inputs[1] if len(inputs) > 1 else 2)
         if method == "__call__" and not kwargs and len(inputs) == 2 and ufunc.__name__ in _PAIRS:
             first, second = inputs
             op = _PAIRS[ufunc.__name__]
@@ -282,6 +179,30 @@ class Series(Lazy):
         return self._apply("clip", lower, upper)
 
     @placed
+    def round(self, decimals: int = 0) -> Series:
+        """Nearest number with ``decimals`` places, halves to the even one; with places at one owner only.
+
+        On shares a float is rounded as fixed point holds it: a value that is not a multiple of 2**-18 may be off by
+        2**-18 before.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> rates = pd.DataFrame({"rate": [0.5, 1.5, 2.26]})
+        >>> with mpc.Session.local({"a": {"t": rates}}, protocol="plaintext", executor="threads") as session:
+        ...     df = session.table("a.t")
+        ...     [column.tolist() for column in mpc.collect(df.rate.round(), df.rate.round(1))]
+        [[0.0, 2.0, 2.0], [0.5, 1.5, 2.3]]
+        """
+        if decimals < 0:
+            raise UnsupportedError(
+                f"round({decimals}) is not supported", code="MPC-0301", hint="divide, round and multiply"
+            )
+        if self.dtype.kind in ("int", "bool"):
+            return self
+        return self._apply("round_to", decimals) if decimals else self._apply("round")
+
+    @placed
     def astype(self, dtype: Any) -> Series:
         """Cast to int, float or bool."""
         if dtype not in _CASTS:
@@ -297,6 +218,45 @@ class Series(Lazy):
         for key, value in reversed(mapping.items()):
             result = call("where", call("eq", self._expr, constant(key)), constant(value), result)
         return self._made(self._base, result)
+
+    @placed
+    def cut(
+        self,
+        bins: Sequence[float],
+        *,
+        labels: Sequence[Any] | bool | None = None,
+        right: bool = True,
+        include_lowest: bool = False,
+    ) -> Series:
+        """The interval between public edges that each value lies in, as ``pandas.cut``; outside of all: missing.
+
+        Parameters
+        ----------
+        bins : sequence of number
+            Edges, ascending; the first may be ``-inf`` and the last ``inf``.
+        labels : sequence, False or None
+            A constant for each interval; False: its number from 0; None: text such as ``"(0, 10]"``.
+        right : bool
+            Whether intervals include their right edge instead of their left one.
+        include_lowest : bool
+            Whether the first interval includes its left edge, too.
+
+        Returns
+        -------
+        Series
+            Labels, as text or numbers: there are no categories.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> people = pd.DataFrame({"age": [18, 30, 61]})
+        >>> with mpc.Session.local({"a": {"t": people}}, protocol="plaintext", executor="threads") as session:
+        ...     session.table("a.t").age.cut([18, 30, 60, float("inf")], right=False).collect().tolist()
+        ['[18, 30)', '[30, 60)', '[60, inf)']
+        """
+        return self._made(
+            self._base, cut_expression(self._expr, bins, labels, right=right, include_lowest=include_lowest)
+        )
 
     def rename(self, name: Text) -> Series:
         """The same column under another name."""
@@ -322,33 +282,6 @@ class Series(Lazy):
         return DataFrame(self._session, self._base, dict(self._items), self._index)
 
     @placed
-    def _reduce(self, function: Text) -> Scalar:
-        name = "value"
-        inner = make(Project(self._base, (Item(name, self._expr),)))
-        base = mark(make(Aggregate(inner, (), (Agg(name, function, name),))))
-        return Scalar(self._session, base, identity(base))
-
-    def sum(self) -> Scalar:
-        """Sum of the values that are present."""
-        return self._reduce("sum")
-
-    def mean(self) -> Scalar:
-        """Mean of the values that are present."""
-        return self._reduce("mean")
-
-    def count(self) -> Scalar:
-        """Number of values that are present."""
-        return self._reduce("count")
-
-    def min(self) -> Scalar:
-        """Smallest value."""
-        return self._reduce("min")
-
-    def max(self) -> Scalar:
-        """Largest value."""
-        return self._reduce("max")
-
-    @placed
     def value_counts(self) -> Series:
         """Number of rows of each value, most frequent first; discloses the values that occur and their counts."""
         inner = make(Project(self._base, (Item(self.name, self._expr),)))
@@ -362,6 +295,19 @@ class Series(Lazy):
         frame = self.to_frame().sort_values(self.name, ascending=ascending)
         return frame[self.name]  # type: ignore[no-any-return]
 
+    def nlargest(self, n: int = 5) -> Series:
+        """The ``n`` largest values, largest first."""
+        return self.sort_values(ascending=False).head(n)
+
+    def nsmallest(self, n: int = 5) -> Series:
+        """The ``n`` smallest values, smallest first."""
+        return self.sort_values().head(n)
+
+    @placed
+    def dropna(self) -> Series:
+        """The values that are present."""
+        return self._made(mark(make(Filter(self._base, call("notna", self._expr)))), self._expr)
+
     @placed
     def head(self, n: int = 5) -> Series:
         """The first ``n`` rows."""
@@ -374,50 +320,6 @@ class Series(Lazy):
         from mpc_engine.frame.html import schema_html
 
         return schema_html(self)
-
-
-class TextMethods:
-    """``Series.str``: text functions that the column's owner computes locally."""
-
-    def __init__(self, series: Series) -> None:
-        self._series = series
-
-    def startswith(self, text: str) -> Series:
-        """Whether each value starts with ``text``."""
-        return self._series._apply("startswith", text)
-
-    def endswith(self, text: str) -> Series:
-        """Whether each value ends with ``text``."""
-        return self._series._apply("endswith", text)
-
-    @placed
-    def contains(self, text: str, *, regex: bool = False) -> Series:
-        """Whether each value contains ``text`` (literally; regular expressions are not supported)."""
-        if regex:
-            raise UnsupportedError("regular expressions are not supported", code="MPC-0301", hint="regex=False")
-        return self._series._apply("contains", text)
-
-
-class DateParts:
-    """``Series.dt``: parts of dates that the column's owner computes locally."""
-
-    def __init__(self, series: Series) -> None:
-        self._series = series
-
-    @property
-    def year(self) -> Series:
-        """Calendar year."""
-        return self._series._apply("year")
-
-    @property
-    def month(self) -> Series:
-        """Month, 1 to 12."""
-        return self._series._apply("month")
-
-    @property
-    def day(self) -> Series:
-        """Day of the month."""
-        return self._series._apply("day")
 
 
 def named_column(session: Runner, base: Rel, items: dict[str, Expr], index: tuple[str, ...], name: str) -> Series:

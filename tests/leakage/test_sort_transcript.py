@@ -18,6 +18,8 @@ from mpc_engine.runtime.replicated.core import Replicated
 from tests.parties import run, split
 from tests.unit.test_replicated_bits import share
 
+pytestmark = pytest.mark.slow  # tests/leakage/test_replicated_transcript.py looks at every operation
+
 N, RUNS = 24, 200
 RNG = np.random.default_rng(99)
 KEYS = {

@@ -25,8 +25,8 @@ __all__ = [
 
 _INJECT = 24
 """Bytes that make a number of a shared bit, in two rounds."""
-_SPARE = 90_000
-"""Comparisons that a sort makes in order to save rounds."""
+_SPARE = 170_000
+"""Comparisons that are worth one step less of a sort."""
 
 
 def ring_matmul_native(g: int, n: int, c: int) -> Cost:
@@ -96,11 +96,11 @@ def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0
     if n < 2 or not bits:
         return ZERO
     wide = bits + (n - 1).bit_length()
-    comparisons = min(n * (n - 1) / 2, n * (log2(n) + 0.8) + _SPARE)
+    comparisons = min(n * (n - 1) / 2, n * (log2(n) + 0.8) + 0.35 * _SPARE)
     ands = 1.2 * wide + 1
-    rank = Cost(
-        round(1.5 * log2(n) * 10), round(comparisons * ands * 3 / 8), round(comparisons * wide / 4), exact=False
-    )
+    steps = max(1.0, 1.5 * log2(n) - 1.5 * max(0.0, log2(max(1.0, 2 * _SPARE / n)) - 3))
+    size, work = round(comparisons * ands * 3 / 8), round(comparisons * wide / 4)
+    rank = Cost(round(8 * steps), size, work, exact=False)
     return _bits_of(n, bits - known) + _moved(n, [*[1] * wide, *widths]) + rank
 
 

@@ -10,7 +10,7 @@ from jax import Array
 
 from mpc_compiler.ops.group import Agg, Key, group_by
 from mpc_compiler.ops.primitives import FRACTION_BITS, encode_fixed, sort_rows
-from mpc_compiler.ops.table import Column, Table, column_arrays, valid_first, with_arrays
+from mpc_compiler.ops.table import Column, Table, cleared, column_arrays, valid_first, with_arrays
 
 __all__ = ["SortKey", "head", "sort_values", "value_counts"]
 
@@ -102,7 +102,8 @@ def sort_values(table: Table, by: Sequence[SortKey]) -> Table:
     if table.rows < 2:
         return replace(table, order=None, packed=True)
     codes = [code for key in by for code in _codes(table.columns[key.name], key)]
-    if table.valid is not None:
+    if table.valid is not None:  # a row that does not count may hold what does not fit the width
+        codes = [(cleared(code, table.valid), width) for code, width in codes]
         codes.insert(0, (~table.valid, 1))
     if table.order is not None:
         codes.append((table.order, table.order_bits))

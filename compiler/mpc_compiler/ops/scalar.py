@@ -11,11 +11,11 @@ import jax.numpy as jnp
 from mpc_compiler.check import expr_type
 from mpc_compiler.check.scalars import days_of, microseconds_of
 from mpc_compiler.errors import RangeError, UnsupportedError
+from mpc_compiler.ir import Call, DType, Expr, Literal, Schema
 from mpc_compiler.ir import Column as ColumnRef
-from mpc_compiler.ir import DType, Expr, Literal, Schema
 from mpc_compiler.ops import numeric
 from mpc_compiler.ops.primitives import FRACTION_BITS, compare
-from mpc_compiler.ops.table import Column, Table
+from mpc_compiler.ops.table import Column, Table, cleared
 
 __all__ = ["evaluate"]
 
@@ -57,11 +57,26 @@ def evaluate(expr: Expr, table: Table, schema: Schema) -> Column:
         return done[node]
 
     column = visit(expr)
+    if not _zero_where_null(expr):
+        column = Column(cleared(column.value, column.valid), column.valid)
     if column.value.ndim == 0:
         rows = table.rows
         valid = None if column.valid is None else jnp.broadcast_to(column.valid, (rows,))
         return Column(jnp.broadcast_to(column.value, (rows,)), valid)
     return column
+
+
+def _zero_where_null(node: Expr) -> bool:
+    """Whether the operation itself leaves 0 where its result is missing, as every column of a table must have it."""
+    if not isinstance(node, Call) or node.op in _CLEARING:
+        return True
+    if node.op in _KEEPING or (node.op == "div" and isinstance(node.args[1], Literal)):
+        return all(_zero_where_null(arg) for arg in node.args)
+    return False
+
+
+_CLEARING = ("eq", "ne", "lt", "le", "gt", "ge", "isin", "and", "or", "not", "isna", "notna", "clip", "bool")
+_KEEPING = ("neg", "abs", "mul", "float", "int", "round", "sqrt", "where", "fillna")
 
 
 def _node(node: Expr, visit: Callable[[Expr], Column], table: Table, schema: Schema) -> Column:
@@ -277,9 +292,7 @@ def _notna(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr
 
 
 def _shaped(value: Array, result: DType) -> Array:
-    if result.kind == "bool":
-        return value
-    return _number(value, result.kind)
+    return value.astype(jnp.bool_) if result.kind == "bool" else _number(value, result.kind)
 
 
 def _fillna(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:

@@ -8,12 +8,26 @@ from sqlglot import exp
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
-from mpc_compiler.ir import Agg, Aggregate, Column, DType, Expr, Item, Literal, Project, call, column, literal, make
+from mpc_compiler.ir import (
+    Agg,
+    Aggregate,
+    Column,
+    DType,
+    Expr,
+    Item,
+    Literal,
+    Project,
+    Rel,
+    call,
+    column,
+    literal,
+    make,
+)
 from mpc_compiler.sql.scalar import Reader
-from mpc_compiler.sql.scope import Scope
+from mpc_compiler.sql.scope import Bound, Scope
 from mpc_compiler.sql.text import describe, place, plain, refused
 
-__all__ = ["Grouping"]
+__all__ = ["Grouping", "distinct"]
 
 _FUNCTIONS: dict[type[exp.Expr], str] = {
     exp.Sum: "sum", exp.Avg: "mean", exp.Min: "min", exp.Max: "max", exp.Count: "count",
@@ -41,6 +55,8 @@ class Grouping:
         self._names: list[str] = []
         self._aggs: dict[tuple[str, str | None], str] = {}
         self._results: dict[int, Expr] = {}
+        self._distinct: dict[str | None, exp.Expr] = {}
+        self._repeated: dict[str | None, exp.Expr] = {}
         for node in keys:
             self._key(node)
         self._grouped = bool(keys)
@@ -54,6 +70,13 @@ class Grouping:
         if expr in self._keys:
             return
         dtype = self._below.type(expr)
+        if dtype.kind == "float":
+            raise SchemaError(
+                f"cannot group by the float {_said(node)!r}",
+                code="MPC-0103",
+                hint="CAST(TRUNC(x) AS BIGINT), or CASE with a few classes",
+                where=place(node),
+            )
         if not dtype.nullable:
             name = self._column(expr)
             self._keys[expr] = column(name)
@@ -91,19 +114,17 @@ class Grouping:
             raise refused(node, describe(node), "SUM, AVG, COUNT, MIN, MAX")
         if node.expressions:
             raise refused(node, f"{describe(node)} of several columns", "one column")
-        if isinstance(node.this, exp.Distinct):
-            raise refused(
-                node,
-                f"{describe(node)} of DISTINCT values",
-                "SELECT COUNT(*) FROM (SELECT DISTINCT ...)",
-            )
         if node.this.find(exp.AggFunc):
             raise SchemaError("an aggregate inside an aggregate", code="MPC-0124", hint="use a subquery in FROM",
                               where=place(node))  # fmt: skip
-        value = self._argument(node.this, condition)
-        if value is None:
+        value = self._argument(_inner(node), condition)
+        name = None if value is None else self._column(value)
+        if isinstance(node.this, exp.Distinct):
+            self._distinct.setdefault(name, node)
+        elif function not in ("min", "max"):
+            self._repeated.setdefault(name, node)
+        if value is None or name is None:
             return self._result("size", None)
-        name = self._column(value)
         dtype = self._below.type(value)
         total = self._result(function, name)
         if function != "sum" or (self._grouped and not dtype.nullable):
@@ -137,10 +158,21 @@ class Grouping:
             self._result("size", None)
         items = [Item(name, expr) for expr, name in self._items.items()]
         below = make(Project(reader.scope.rel, tuple(items))) if items else reader.scope.rel
+        if self._distinct:
+            below = self._once(below)
         aggs = [Agg(name, function, of) for (function, of), name in self._aggs.items()]
         rel = make(Aggregate(below, tuple(self._names), tuple(aggs)))
         schema_of(rel)
         return Scope(rel, reader.scope.tables)
+
+    def _once(self, below: Rel) -> Rel:
+        """For aggregates of DISTINCT values: each combination of keys and value once."""
+        node = next(iter(self._distinct.values()))
+        columns = {of for _, of in self._aggs if of is not None}
+        if self._repeated or len(columns) > 1:
+            hint = "a query of its own for each, or SELECT COUNT(*) FROM (SELECT DISTINCT ...)"
+            raise refused(node, "DISTINCT in an aggregate beside aggregates of other values", hint)
+        return distinct(below)
 
     def reader(self, scope: Scope) -> Reader:
         """Reads expressions over the groups."""
@@ -175,6 +207,29 @@ class Grouping:
         return self._aliases.get(node.name.lower())
 
 
+def distinct(rel: Rel) -> Rel:
+    """One row for each combination of values."""
+    names = schema_of(rel).names
+    nodes = [exp.column(exp.to_identifier(name, quoted=True)) for name in names]
+    groups = Grouping(Scope(rel, [Bound("", "", {name: name for name in names})]), nodes, {})
+    reader = groups.reader(groups.scope())
+    return make(Project(reader.scope.rel, tuple(Item(n, reader.value(k)) for n, k in zip(names, nodes, strict=True))))
+
+
+def _inner(node: exp.AggFunc) -> exp.Expr:
+    """What an aggregate takes, without DISTINCT."""
+    if not isinstance(node.this, exp.Distinct):
+        return node.this  # type: ignore[no-any-return]
+    plain(node.this)
+    if len(node.this.expressions) != 1:
+        raise refused(node, f"{describe(node)} of several columns", "one column")
+    return node.this.expressions[0]  # type: ignore[no-any-return]
+
+
+def _said(node: exp.Expr) -> str:
+    return node.name if isinstance(node, exp.Column) else node.sql(dialect="duckdb")
+
+
 def _unused(dtype: DType, node: exp.Expr) -> Expr:
     """A value that the key never has, to stand for NULL while rows are grouped."""
     if dtype.kind == "int" and dtype.lo is not None:
@@ -185,8 +240,8 @@ def _unused(dtype: DType, node: exp.Expr) -> Expr:
             text += "~"
         return literal(text)
     raise UnsupportedError(
-        f"SQL: grouping by {node.sql()!r}, a {dtype.kind} that may be NULL, is not supported",
+        f"SQL: grouping by {_said(node)!r}, a {dtype.kind} that may be NULL, is not supported",
         code="MPC-0331",
-        hint=f"WHERE {node.sql()} IS NOT NULL",
+        hint=f"WHERE {_said(node)} IS NOT NULL",
         where=place(node),
     )

@@ -10,17 +10,17 @@ from sqlglot import exp
 from mpc_compiler.check import schema_of
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Expr, Filter, Item, Limit, Project, Rel, Sort, SortBy, column, make
-from mpc_compiler.sql.group import Grouping
+from mpc_compiler.sql.group import Grouping, distinct
 from mpc_compiler.sql.names import column_name, distinct_names
 from mpc_compiler.sql.scalar import Reader
 from mpc_compiler.sql.scope import Bound, Scope, nearest
 from mpc_compiler.sql.tables import Named, from_where
-from mpc_compiler.sql.text import describe, parse, place, refused
+from mpc_compiler.sql.text import describe, parse, place, plain, refused
 
 __all__ = ["plan_query"]
 
 _CLAUSES = {
-    "with_", "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "distinct", "hint",
+    "with_", "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "distinct",
 }  # fmt: skip
 
 
@@ -50,7 +50,15 @@ def plan_query(text: str, tables: Mapping[str, Rel]) -> Rel:
       filter (age > 30)
         scan a.loans [...] ... rows of a
     """
-    return _Query(tables, {}).read(parse(text), top=True)
+    query = parse(text)
+    try:
+        return _Query(tables, {}).read(query, top=True)
+    except RecursionError:
+        raise SchemaError(
+            "the SQL is nested too deeply",
+            code="MPC-0122",
+            hint="IN (...) instead of many OR; CTEs instead of brackets",
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,7 @@ class _Query:
     def read(self, node: exp.Expr, *, top: bool = False) -> Rel:
         """The relation of a query; without LIMIT only the outermost has an order."""
         while isinstance(node, exp.Subquery | exp.Paren):
+            plain(node)
             node = node.this
         if not isinstance(node, exp.Select):
             what = "UNION" if isinstance(node, exp.Union) else describe(node)
@@ -87,7 +96,9 @@ class _Query:
             return
         if clause.args.get("recursive"):
             raise refused(clause, "WITH RECURSIVE", "write the steps out")
+        plain(clause)
         for cte in clause.expressions:
+            plain(cte)
             rel = _Query(self._tables, self._ctes).read(cte.this)
             self._ctes[cte.alias.lower()] = _renamed(rel, cte)
 
@@ -95,13 +106,14 @@ class _Query:
 
     def _resolve(self, node: exp.Expr) -> Named:
         if isinstance(node, exp.Subquery):
+            plain(node)
+            if isinstance(node.this, exp.Table):
+                raise refused(node, "a join in brackets", "FROM a JOIN b ON ... JOIN c ON ..., without brackets")
             rel = _renamed(_Query(self._tables, self._ctes).read(node.this), node)
             return Named(rel, node.alias or "subquery")
         if not isinstance(node, exp.Table) or not isinstance(node.this, exp.Identifier):
             raise refused(node, f"{describe(node)} in FROM", "a table, a CTE or a subquery")
-        for name, value in node.args.items():
-            if value and name not in ("this", "db", "alias"):
-                raise refused(node, f"{name.upper()} of a table", "a plain table, or a subquery")
+        plain(node)
         if not node.db and node.name.lower() in self._ctes:
             return Named(_renamed(self._ctes[node.name.lower()], node), node.alias or node.name)
         name = self._table(node)
@@ -166,9 +178,7 @@ def _group_keys(select: exp.Select, scope: Scope) -> list[exp.Expr]:
     group = select.args.get("group")
     if group is None:
         return []
-    for name, value in group.args.items():
-        if value and name not in ("expressions", "all"):
-            raise refused(group, f"GROUP BY {name.upper().replace('_', ' ')}", "GROUP BY columns")
+    plain(group)
     if group.args.get("all"):
         return [item.unalias() for item in select.expressions if not item.find(exp.AggFunc)]
     found = []
@@ -247,14 +257,14 @@ def _finished(select: exp.Select, rel: Rel, outputs: list[_Output], reader: Read
     """DISTINCT, ORDER BY and LIMIT over the select list."""
     items = {output.name: output.expr for output in outputs}
     by = [_term(term, select, outputs, items, reader) for term in terms]
-    distinct = select.args.get("distinct")
-    if distinct is not None and len(items) > len(outputs):
+    once = select.args.get("distinct")
+    if once is not None and len(items) > len(outputs):
         raise refused(select, "DISTINCT with ORDER BY of something else", "add it to the select list")
     rel = make(Project(rel, tuple(Item(name, expr) for name, expr in items.items())))
-    if distinct is not None:
-        if distinct.args.get("on") is not None:
-            raise refused(distinct, "DISTINCT ON", "GROUP BY with MIN or MAX")
-        rel = _distinct(rel)
+    if once is not None:
+        if once.args.get("on") is not None:
+            raise refused(once, "DISTINCT ON", "GROUP BY with MIN or MAX")
+        rel = distinct(rel)
     if by:
         rel = make(Sort(rel, tuple(by)))
     if select.args.get("limit") is not None:
@@ -268,6 +278,7 @@ def _finished(select: exp.Select, rel: Rel, outputs: list[_Output], reader: Read
 def _term(term: exp.Expr, select: exp.Select, outputs: list[_Output], items: dict[str, Expr], reader: Reader) -> SortBy:
     if not isinstance(term, exp.Ordered):
         raise refused(term, describe(term), "ORDER BY columns")
+    plain(term)
     if term.args.get("nulls_first"):
         raise refused(term, "NULLS FIRST", "NULLS LAST, which is the rule here")
     ascending, node = not term.args.get("desc"), term.this
@@ -289,18 +300,9 @@ def _term(term: exp.Expr, select: exp.Select, outputs: list[_Output], items: dic
     return SortBy(name, ascending)
 
 
-def _distinct(rel: Rel) -> Rel:
-    """One row for each combination of values."""
-    names = schema_of(rel).names
-    scope = Scope(rel, [Bound("", "", {name: name for name in names})])
-    nodes = [exp.column(exp.to_identifier(name, quoted=True)) for name in names]
-    groups = Grouping(scope, nodes, {})
-    reader = groups.reader(groups.scope())
-    return make(Project(reader.scope.rel, tuple(Item(n, reader.value(k)) for n, k in zip(names, nodes, strict=True))))
-
-
 def _count(limit: exp.Expr) -> int:
     node = limit.args.get("expression")
+    plain(limit)
     if not isinstance(limit, exp.Limit) or not isinstance(node, exp.Literal) or not node.is_int:
         raise refused(limit, "LIMIT of other than a whole number", "LIMIT 10")
     return int(str(node.this))

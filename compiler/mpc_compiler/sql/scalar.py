@@ -223,7 +223,9 @@ class Reader:
         result = parts[-1]
         for part in reversed(parts[:-1]):
             result = call("fillna", part, result)
-        return result
+        dtype = self.type(result)
+        # A condition that may be NULL is held as a number; this makes it a truth value again.
+        return call("eq", result, literal(True)) if dtype.kind == "bool" and not dtype.nullable else result
 
     def _cast(self, node: exp.Cast) -> Expr:
         target = node.to

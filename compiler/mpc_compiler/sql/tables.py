@@ -10,9 +10,10 @@ from sqlglot import exp
 from mpc_compiler.check import expr_type, schema_of
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Column, Expr, Filter, Item, Join, Project, Rel, call, column, make
+from mpc_compiler.sql.group import distinct
 from mpc_compiler.sql.scalar import Reader
 from mpc_compiler.sql.scope import Bound, Scope
-from mpc_compiler.sql.text import place, refused
+from mpc_compiler.sql.text import place, plain, refused
 
 __all__ = ["Named", "filtered", "from_where"]
 
@@ -99,8 +100,28 @@ def from_where(select: exp.Select, resolve: Resolve) -> Scope:
                 hint="give one another name: FROM a.t AS x",
                 where=place(nodes[k]),
             )
-    conditions = _conditions(select, sources)
+    conditions = [_semi_join(item, sources, nodes, resolve) for item in _conditions(select, sources)]
     return _joined(sources, conditions, nodes)
+
+
+def _semi_join(condition: exp.Expr, sources: list[_Source], nodes: list[exp.Expr], resolve: Resolve) -> exp.Expr:
+    """``x IN (SELECT ...)``: a join with the distinct values, whose column has no name in the query."""
+    query = condition.args.get("query") if isinstance(condition, exp.In) else None
+    if query is None:
+        return condition
+    rel = distinct(resolve(query if isinstance(query, exp.Subquery) else exp.Subquery(this=query)).rel)
+    names = schema_of(rel).names
+    if len(names) != 1:
+        raise SchemaError(
+            f"IN takes a subquery of one column, not {len(names)}", code="MPC-0105", hint="select one column",
+            where=place(query),
+        )  # fmt: skip
+    source = _source(Named(rel, f"~in{len(sources)}"), f"~in{len(sources)}")
+    source.bound.merged.update(names)
+    sources.append(source)
+    nodes.append(condition)
+    at = [exp.to_identifier(name, quoted=True) for name in (names[0], source.bound.alias)]
+    return exp.EQ(this=condition.this, expression=exp.column(*at))
 
 
 def _label(named: Named, all_named: Sequence[Named]) -> str:
@@ -121,6 +142,7 @@ def _conditions(select: exp.Select, sources: list[_Source]) -> list[exp.Expr]:
     """Everything that ON, USING and WHERE demand, cut at AND."""
     found: list[exp.Expr] = []
     for k, join in enumerate(select.args.get("joins") or (), start=1):
+        plain(join)
         kind = " ".join(str(join.args[part]) for part in ("method", "side", "kind") if join.args.get(part))
         if kind.upper() not in ("", "INNER", "CROSS"):
             raise refused(join, f"{kind.upper()} JOIN", "INNER JOIN ... ON equal keys")

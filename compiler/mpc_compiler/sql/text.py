@@ -18,7 +18,10 @@ _PARTS = {"this", "expression", "expressions"}
 _READ: dict[type[exp.Expr], set[str]] = {
     exp.Column: {"table", "db"}, exp.Literal: {"is_string"}, exp.Like: {"negate"}, exp.Between: {"low", "high"},
     exp.If: {"true", "false"}, exp.Case: {"ifs", "default"}, exp.Cast: {"to"}, exp.Count: {"big_int"},
-    exp.In: {"query", "unnest", "field"}, exp.Interval: {"unit"},
+    exp.In: {"query", "unnest", "field"}, exp.Interval: {"unit"}, exp.Subquery: {"alias"}, exp.CTE: {"alias"},
+    exp.Table: {"db", "alias"}, exp.TableAlias: {"columns"}, exp.Alias: {"alias"}, exp.Distinct: {"on"},
+    exp.Ordered: {"desc", "nulls_first"}, exp.Join: {"on", "using", "method", "side", "kind"},
+    exp.With: {"recursive"}, exp.Group: {"all"},
 }  # fmt: skip
 
 
@@ -41,8 +44,10 @@ def parse(text: str) -> exp.Query:
         statements = [found for found in sqlglot.parse(text, read="duckdb") if found is not None]
     except ParseError as error:
         raise _syntax(error) from None
-    except (SqlglotError, RecursionError) as error:
+    except SqlglotError as error:
         raise SchemaError("cannot read the SQL: a text or a bracket is not closed", code="MPC-0122") from error
+    except RecursionError:
+        raise SchemaError("the SQL is nested too deeply", code="MPC-0122", hint="CTEs instead of brackets") from None
     if len(statements) != 1:
         raise SchemaError(f"expected one SQL query, not {len(statements)}", code="MPC-0122", hint="SELECT ... FROM ...")
     (statement,) = statements

@@ -145,15 +145,17 @@ def _effort(rows: int, spare: int) -> float:
     if rows < 2:
         return 0.0
     expected = comparisons(rows, spare)
-    steps = 1.0 if expected == rows * (rows - 1) / 2 else 1.5 * log2(rows)
-    return expected + steps * spare
+    rounds = (
+        1.0 if expected == rows * (rows - 1) / 2 else 1.5 * log2(rows)
+    )  # small samples did better than `steps` says
+    return expected + rounds * spare
 
 
 def top_k_cost(rows: int, bits: int, columns: Sequence[int | None] = (), *, k: int, link: Link = LAN) -> PartyCost:
     """Return what :func:`top_k` is expected to cost.
 
     Exact where all pairs are compared at once, which is up to some hundred rows. Above 20,000 rows, bytes are within
-    30 % of it, but in fewer than one of 500 runs, which sort all rows that are left; rounds are within 40 %.
+    50 % of it, but in fewer than one of 500 runs, which sort all rows that are left; rounds are within 50 %.
 
     Parameters
     ----------

@@ -1,0 +1,71 @@
+"""Constants of expressions, and single lazy values."""
+
+from __future__ import annotations
+
+import datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from mpc_compiler.errors import SchemaError, UnsupportedError
+from mpc_compiler.ir import Expr, literal
+from mpc_engine.frame.base import Lazy
+from mpc_engine.frame.place import placed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Scalar", "constant", "no_branch", "plain"]
+
+
+def constant(value: Any) -> Expr:
+    """A Python, numpy, or date constant as an expression; None and NaN stand for a missing value."""
+    value = plain(value)
+    if value is None or (isinstance(value, float) and value != value):
+        return literal(None)
+    if isinstance(value, datetime.datetime):
+        return literal(value.isoformat(sep=" "))
+    if isinstance(value, datetime.date):
+        return literal(value.isoformat())
+    if not isinstance(value, bool | int | float | str):
+        raise SchemaError(
+            f"cannot use a {type(value).__name__} here", code="MPC-0103", hint="a number, text, bool or date"
+        )
+    return literal(value)
+
+
+def plain(value: Any) -> Any:
+    """A numpy scalar as Python's own; anything else as it is."""
+    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+
+
+class Scalar(Lazy):
+    """A single lazy value, such as ``df["amount"].sum()``."""
+
+    def _shape(self, data: pd.DataFrame) -> Any:
+        return plain(data.iloc[0, 0])
+
+    def __repr__(self) -> str:
+        return f"<lazy scalar; .collect() computes it; owners: {', '.join(self._owners)}>"
+
+    @placed
+    def __bool__(self) -> NoReturn:
+        no_branch()
+
+    @placed
+    def __float__(self) -> NoReturn:
+        no_branch()
+
+    @placed
+    def _compare(self, other: object) -> bool:
+        no_branch()
+
+    __lt__ = __le__ = __gt__ = __ge__ = _compare
+
+
+def no_branch() -> NoReturn:
+    """Refuse to turn a secret into a decision of the program."""
+    raise UnsupportedError(
+        "the program cannot branch on a secret value",
+        code="MPC-0310",
+        hint="use a filter or where(), or collect() the value if its disclosure is allowed",
+        where="",
+    )
