@@ -29,8 +29,9 @@ setup: .venv/.installed ## .venv with the locked dependencies and the native ker
 demo: setup ## the joint credit-risk example, three parties on real data
 	@$(BIN)/mpc-engine demo
 
-test: check ## make check, then every test that is not slow
-	$(BIN)/python -m pytest -m "not slow" -n $(PYTEST_JOBS) --dist loadfile $(PYTEST_ARGS)
+test: check ## make check, then every test that is not slow; those that start processes with Ray one at a time
+	$(BIN)/python -m pytest -m "not slow and not ray" -n $(PYTEST_JOBS) --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow and ray" tests $(PYTEST_ARGS)
 
 test-slow: setup ## the tests marked slow
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

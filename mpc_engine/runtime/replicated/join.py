@@ -135,7 +135,7 @@ def join_unique_cost(
     --------
     >>> cost = join_unique_cost(25_000, 100_000, 32, columns=1)
     >>> cost.rounds, round(cost.total / 150_000)
-    (236, 594)
+    (236, 592)
     """
     rows = 2 * left + right
     moved = [None] * (1 + columns)
