@@ -93,6 +93,11 @@ def _or(party: Replicated, inputs: Sequence[Column], params: Params) -> Sequence
     return [not_(party, and_(party, left, right))]
 
 
+def _not(party: Replicated, inputs: Sequence[Column], params: Params) -> Sequence[Column]:
+    (flag,) = inputs
+    return [not_(party, flag) if isinstance(flag, Bits) else add_public(party, neg(flag), 1)]
+
+
 LOCAL: dict[str, Kernel] = {
     "slice": _rearranged(_slice),
     "reshape": _rearranged(lambda whole, _: whole),
@@ -108,7 +113,7 @@ LOCAL: dict[str, Kernel] = {
     "mul": _mul,
     "and": _and,
     "or": _or,
-    "not": lambda party, inputs, _: [not_(party, as_bit(party, inputs[0]))],
+    "not": _not,
     "convert_element_type": lambda party, inputs, _: [number(party, inputs[0])],
 }
 """By the name of jax's primitive, or ours."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -50,16 +50,17 @@ def _right() -> pd.DataFrame:
 
 LEFT, RIGHT = _left(), _right()
 Frame = Any
+Protocol = Literal["plaintext", "aby3"]
 Build = Callable[[Frame], Any]
 
 
 @pytest.fixture(scope="module", params=["plaintext", "aby3", "shares"])
 def session(request: pytest.FixtureRequest) -> Iterator[mpc.Session]:
     """In the clear; among three parties; and there without what owners could compute alone."""
-    protocol = "plaintext" if request.param == "plaintext" else "aby3"
+    protocol: Protocol = "plaintext" if request.param == "plaintext" else "aby3"
     with mpc.Session.local(
         {"a": {"t": LEFT}, "b": {"u": RIGHT}},
-        protocol=protocol,  # type: ignore[arg-type]
+        protocol=protocol,
         executor="threads",
         pushdown=request.param != "shares",
     ) as made:
@@ -181,9 +182,9 @@ LOCAL: dict[str, tuple[Build, float]] = {
 
 
 @pytest.mark.parametrize("protocol", ["plaintext", "aby3"])
-def test_what_owners_compute(protocol: str) -> None:
+def test_what_owners_compute(protocol: Protocol) -> None:
     tables = {"a": {"t": LEFT}, "b": {"u": RIGHT}}
-    with mpc.Session.local(tables, protocol=protocol, executor="threads") as made, np.errstate(invalid="ignore"):  # type: ignore[arg-type]
+    with mpc.Session.local(tables, protocol=protocol, executor="threads") as made, np.errstate(invalid="ignore"):
         check(made, LOCAL)
 
 
@@ -214,11 +215,11 @@ def width_of(session: mpc.Session, name: str) -> float:
         pytest.param("aby3", True, marks=pytest.mark.slow),
     ],
 )
-def test_moments(protocol: str, pushdown: bool) -> None:
+def test_moments(protocol: Protocol, pushdown: bool) -> None:
     columns = ["big", "gap"]
     tables = {"a": {"t": LEFT}, "b": {"u": RIGHT}}
     true = want()
-    with mpc.Session.local(tables, protocol=protocol, executor="threads", pushdown=pushdown) as made:  # type: ignore[arg-type]
+    with mpc.Session.local(tables, protocol=protocol, executor="threads", pushdown=pushdown) as made:
         joint = made.table("a.t").merge(made.table("b.u"), on="id")
         results = mpc.collect(
             *(joint[c].var() for c in columns),

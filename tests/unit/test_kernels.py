@@ -59,7 +59,9 @@ def run(fn: Program, args: tuple[Array, ...]) -> tuple[list[Array], list[str]]:
             values.made_by_device(cut.inputs)
             for region in cut.regions:
                 if isinstance(region, KernelRegion):
+                    sent = channel.snapshot().messages
                     run_kernel(kernel_party, region, values, types)
+                    assert not region.local or channel.snapshot().messages == sent, region
                 else:
                     values.hand_over(region.inputs)
                     device.run(device.compile(region))

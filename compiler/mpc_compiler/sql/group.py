@@ -218,12 +218,14 @@ def distinct(rel: Rel) -> Rel:
 
 def _inner(node: exp.AggFunc) -> exp.Expr:
     """What an aggregate takes, without DISTINCT."""
-    if not isinstance(node.this, exp.Distinct):
-        return node.this  # type: ignore[no-any-return]
-    plain(node.this)
-    if len(node.this.expressions) != 1:
+    inner: exp.Expression = node.this
+    if not isinstance(inner, exp.Distinct):
+        return inner
+    plain(inner)
+    if len(inner.expressions) != 1:
         raise refused(node, f"{describe(node)} of several columns", "one column")
-    return node.this.expressions[0]  # type: ignore[no-any-return]
+    column: exp.Expression = inner.expressions[0]
+    return column
 
 
 def _said(node: exp.Expr) -> str:
