@@ -46,6 +46,7 @@ class LocalConfig:
         kernels: str,
         computing: Sequence[str] | None,
         pushdown: bool = True,
+        hide_joins: bool = False,
         timeout: float = 60.0,
     ) -> LocalConfig:
         """Check and complete the settings.
@@ -73,6 +74,7 @@ class LocalConfig:
             protocol=protocol,  # type: ignore[arg-type]
             kernels=kernels,  # type: ignore[arg-type]
             pushdown=pushdown,
+            hide_joins=hide_joins,
             computing=chosen,
             timeout=timeout,
         ).check()

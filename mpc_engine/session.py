@@ -59,7 +59,7 @@ def collect(*frames: Lazy, to: str | Sequence[str] | None = None) -> list[Any]:
 
 
 def _scan(known: Profile) -> Rel:
-    return make(Scan(known.name, known.owner, known.fields, known.rows))
+    return make(Scan(known.name, known.owner, known.fields, known.rows, known.keys))
 
 
 class Session:
@@ -91,6 +91,7 @@ class Session:
         kernels: Literal["auto", "native", "spu"] = "auto",
         computing: Sequence[str] | None = None,
         pushdown: bool = True,
+        hide_joins: bool = False,
         timeout: float = 60.0,
     ) -> Session:
         """Everything on this machine, for work and simulation.
@@ -112,6 +113,9 @@ class Session:
             Computing parties; default: the first owners, topped up with neutral ones.
         pushdown : bool
             False shares whole columns and computes everything on shares.
+        hide_joins : bool
+            True matches rows of several owners on shares, so that nobody learns which rows match; it costs sorts. False
+            intersects keys where they are unique at both owners, and lists what that discloses.
         timeout : float
             Seconds that any party waits for another.
 
@@ -136,6 +140,7 @@ class Session:
             kernels=kernels,
             computing=computing,
             pushdown=pushdown,
+            hide_joins=hide_joins,
             timeout=timeout,
         )
         folder = Path(tempfile.mkdtemp(prefix="mpc-engine-"))

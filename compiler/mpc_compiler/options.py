@@ -25,6 +25,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Who runs what a native kernel could.
     pushdown : bool
         Whether owners compute what they can alone; False shares everything (how research engines are measured).
+    hide_joins : bool
+        Whether no join may disclose which rows match: rows of several owners are matched on shares.
     computing : tuple of str
         Names of the computing parties, by rank.
     timeout : float
@@ -39,6 +41,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protocol: Literal["aby3", "cheetah", "plaintext"] = "aby3"
     kernels: Literal["auto", "native", "spu"] = "auto"
     pushdown: bool = True
+    hide_joins: bool = False
     computing: tuple[str, ...] = ()
     timeout: float = 60.0
 

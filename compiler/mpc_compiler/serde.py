@@ -18,7 +18,7 @@ from mpc_compiler.ir import rel as rels
 
 __all__ = ["FORMAT", "MAX_BYTES", "decode_plan", "encode_plan", "fingerprint"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of the canonical form."""
 MAX_BYTES = 16 << 20
 """Largest plan that is read."""
@@ -27,8 +27,8 @@ MAX_NODES = 10_000
 _TYPES: dict[str, type[Any]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
-        rels.Scan, rels.Project, rels.Filter, rels.Join, rels.Aggregate, rels.Sort, rels.Limit, rels.Local, rels.Fit,
-        rels.Apply, rels.Metric,
+        rels.Scan, rels.Project, rels.Filter, rels.Join, rels.Union, rels.Aggregate, rels.Sort, rels.Window, rels.Limit,
+        rels.Local, rels.Fit, rels.Apply, rels.Metric,
     )
 }  # fmt: skip
 _LINKS = ("input", "model", "left", "right")

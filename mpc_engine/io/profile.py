@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -43,6 +44,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Number of rows.
     fields : tuple of Field
         Columns with public types.
+    keys : tuple of tuple of str
+        Sets of columns whose values, together, no two rows share: declared, or found by :func:`profile`.
     unsupported : dict of str to str
         Columns of types that cannot be used, with the type.
     """
@@ -51,6 +54,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     owner: str
     rows: int
     fields: tuple[Field, ...]
+    keys: tuple[tuple[str, ...], ...] = ()
     unsupported: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -109,7 +113,51 @@ def _profile(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> Profile:
         if kind is not None
     ]
     unsupported = {name: text for name, text in columns if kinds[name] is None}
-    return Profile(ref.name, owner, rows, tuple(fields), unsupported)
+    keys = _keys(connection, table, ref, [field for field in fields if field.dtype.kind != "float"], rows)
+    return Profile(ref.name, owner, rows, tuple(fields), keys, unsupported)
+
+
+_LEADING = 4
+"""Of so many first columns, pairs are tried as keys."""
+
+
+def _keys(
+    connection: duckdb.DuckDBPyConnection, table: str, ref: TableRef, fields: Sequence[Field], rows: int
+) -> tuple[tuple[str, ...], ...]:
+    """Keys of the table: those declared, every single column that is one, and pairs of leading columns.
+
+    Columns with missing values are not looked at.
+    """
+    names = [field.name for field in fields]
+    unknown = sorted({name for key in ref.keys for name in key} - set(names))
+    if unknown:
+        raise SchemaError(f"{ref.name} has no column {unknown[0]!r} to declare a key of", code="MPC-0102")
+    for key in ref.keys:
+        if not _distinct(connection, table, [key], rows)[0]:
+            raise SchemaError(
+                f"the declared key {', '.join(key)} of {ref.name} is not unique",
+                code="MPC-0108",
+                hint="declare more columns, or none",
+            )
+    present = [field.name for field in fields if not field.dtype.nullable]
+    single: list[tuple[str, ...]] = [(name,) for name in present]
+    found = [key for key, unique in zip(single, _distinct(connection, table, single, rows), strict=True) if unique]
+    rest = [name for name in names[:_LEADING] if name in present and (name,) not in found]
+    pairs: list[tuple[str, ...]] = [(a, b) for at, a in enumerate(rest) for b in rest[at + 1 :]]
+    found += [key for key, unique in zip(pairs, _distinct(connection, table, pairs, rows), strict=True) if unique]
+    return tuple(dict.fromkeys([*ref.keys, *found]))
+
+
+def _distinct(
+    connection: duckdb.DuckDBPyConnection, table: str, keys: Sequence[tuple[str, ...]], rows: int
+) -> list[bool]:
+    """Whether each set of columns tells all rows apart."""
+    if not keys:
+        return []
+    quoted = [['"' + name.replace('"', '""') + '"' for name in key] for key in keys]
+    counts = ", ".join(f"count(DISTINCT ({', '.join(names)}))" for names in quoted)
+    found = connection.execute(f"SELECT {counts} FROM {table}").fetchone()
+    return [count == rows for count in found or ()]
 
 
 def _dtype(connection: duckdb.DuckDBPyConnection, table: str, ref: TableRef, name: str, kind: Kind) -> DType:

@@ -31,6 +31,8 @@ class TableRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Declared bounds; values outside are refused before anything is shared.
     dictionaries : dict of str to tuple of str
         Declared public dictionaries of text columns.
+    keys : tuple of tuple of str
+        Declared sets of columns whose values, together, no two rows share.
     """
 
     name: str
@@ -38,6 +40,7 @@ class TableRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     location: str
     ranges: dict[str, tuple[float | int, float | int]] = msgspec.field(default_factory=dict)
     dictionaries: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
+    keys: tuple[tuple[str, ...], ...] = ()
 
 
 class Source:
@@ -52,6 +55,9 @@ class Source:
         discloses it: the plan lists that.
     dictionaries : mapping of str to sequence of str, optional
         Public values of text columns. Without one, the distinct values are listed as disclosed.
+    keys : sequence of str or of sequences of str, optional
+        Columns, or sets of columns, whose values no two rows share. Single columns and pairs of the first four are
+        found without being declared. Joins need a key on one side.
 
     Examples
     --------
@@ -65,10 +71,12 @@ class Source:
         *,
         ranges: Mapping[str, tuple[float | int, float | int]] | None = None,
         dictionaries: Mapping[str, Sequence[str]] | None = None,
+        keys: Sequence[str | Sequence[str]] = (),
     ) -> None:
         self.data = data
         self.ranges = dict(ranges or {})
         self.dictionaries = {name: tuple(sorted(values)) for name, values in (dictionaries or {}).items()}
+        self.keys = tuple((key,) if isinstance(key, str) else tuple(key) for key in keys)
 
 
 def locate(name: str, data: Any, folder: Path) -> TableRef:
@@ -81,7 +89,7 @@ def locate(name: str, data: Any, folder: Path) -> TableRef:
     """
     source = data if isinstance(data, Source) else Source(data)
     kind, location = _place(name, source.data, folder)
-    return TableRef(name, kind, location, source.ranges, source.dictionaries)
+    return TableRef(name, kind, location, source.ranges, source.dictionaries, source.keys)
 
 
 def _place(name: str, data: Any, folder: Path) -> tuple[Literal["parquet", "csv", "sql"], str]:

@@ -7,11 +7,14 @@ import functools
 
 import msgspec
 
+from mpc_compiler.check.keys import is_unique
 from mpc_compiler.check.models import MODELS
 from mpc_compiler.check.scalars import SCALARS, literal_type
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import (
     AGGREGATES,
+    JOINS,
+    WINDOWS,
     Agg,
     Aggregate,
     Apply,
@@ -33,6 +36,9 @@ from mpc_compiler.ir import (
     Schema,
     Shared,
     Sort,
+    Union,
+    Win,
+    Window,
     walk,
 )
 
@@ -103,6 +109,10 @@ def schema_of(rel: Rel) -> Schema:
         return _filter(rel)
     if isinstance(rel, Join):
         return _join(rel)
+    if isinstance(rel, Union):
+        return _union(rel)
+    if isinstance(rel, Window):
+        return _window(rel)
     if isinstance(rel, Aggregate):
         return _aggregate(rel)
     if isinstance(rel, Sort):
@@ -163,20 +173,104 @@ def _present(predicate: Expr) -> frozenset[str]:
 def _join(rel: Join) -> Schema:
     left, right = schema_of(rel.left), schema_of(rel.right)
     _unique(left.names + right.names, rel)
-    if len(rel.left_on) != len(rel.right_on) or not rel.left_on:
+    if rel.how not in JOINS:
+        hint = f"one of {', '.join(JOINS)}"
+        raise UnsupportedError(f"merge has no how={rel.how!r}", code="MPC-0301", hint=hint, node=rel)
+    if len(rel.left_on) != len(rel.right_on) or bool(rel.left_on) == (rel.how == "cross"):
         raise SchemaError("a merge needs as many left as right keys, and at least one", code="MPC-0107", node=rel)
     for a, b in zip(rel.left_on, rel.right_on, strict=True):
-        x, y = require(left, a, node=rel), require(right, b, node=rel)
-        if x.dtype.kind != y.dtype.kind:
-            raise SchemaError(
-                f"merge keys {a!r} ({x.dtype.kind}) and {b!r} ({y.dtype.kind}) differ in type",
-                code="MPC-0103",
-                hint="cast one side",
-                node=rel,
-            )
-        if x.dtype.kind == "float":
-            raise SchemaError(f"merge key {a!r} is a float", code="MPC-0103", hint="use integers or text", node=rel)
-    return Schema(left + right)
+        _joinable(require(left, a, node=rel), require(right, b, node=rel), rel)
+    if rel.how in ("semi", "anti"):
+        return left
+    return Schema(
+        (_missing(left) if rel.how in ("right", "outer") else left)
+        + (_missing(right) if rel.how in ("left", "outer") else right)
+    )
+
+
+def _joinable(left: Field, right: Field, node: Join) -> None:
+    kinds = left.dtype.kind, right.dtype.kind
+    if kinds[0] != kinds[1]:
+        raise SchemaError(
+            f"merge keys {left.name!r} ({kinds[0]}) and {right.name!r} ({kinds[1]}) differ in type",
+            code="MPC-0103",
+            hint="cast one side",
+            node=node,
+        )
+    if kinds[0] == "float":
+        message = f"merge key {left.name!r} is a float"
+        raise SchemaError(message, code="MPC-0103", hint="use integers or text", node=node)
+
+
+def _missing(schema: Schema) -> Schema:
+    """The same columns where rows may have no partner."""
+    return Schema(Field(f.name, msgspec.structs.replace(f.dtype, nullable=True), f.owners) for f in schema)
+
+
+def _union(rel: Union) -> Schema:
+    left, right = schema_of(rel.left), schema_of(rel.right)
+    if left.names != right.names:
+        other = sorted(set(left.names) ^ set(right.names)) or list(right.names)
+        raise SchemaError(
+            f"the parts of a union have different columns: {', '.join(other)}",
+            code="MPC-0106",
+            hint="select and rename the same columns, in the same order, in each part",
+            node=rel,
+        )
+    return Schema(_unified(a, b, rel) for a, b in zip(left, right, strict=True))
+
+
+def _unified(a: Field, b: Field, node: Union) -> Field:
+    """The type that holds the values of both."""
+    owners = tuple(sorted({*a.owners, *b.owners}))
+    kinds = {a.dtype.kind, b.dtype.kind}
+    kind = "float" if kinds == {"int", "float"} else a.dtype.kind
+    if len(kinds) > 1 and kind != "float":
+        raise SchemaError(
+            f"column {a.name!r} is {a.dtype.kind} in one part and {b.dtype.kind} in another",
+            code="MPC-0103",
+            hint="cast one side",
+            node=node,
+        )
+    nullable = a.dtype.nullable or b.dtype.nullable
+    if kind == "string":
+        known = a.dtype.domain is not None and b.dtype.domain is not None
+        domain = tuple(sorted({*(a.dtype.domain or ()), *(b.dtype.domain or ())})) if known else None
+        return Field(a.name, DType(kind, nullable, domain=domain), owners)
+    ends = [(d.lo, d.hi) for d in (a.dtype, b.dtype)]
+    if kind == "bool" or any(lo is None or hi is None for lo, hi in ends):
+        return Field(a.name, DType(kind, nullable), owners)
+    cast = float if kind == "float" else int
+    lo, hi = min(cast(lo or 0) for lo, _ in ends), max(cast(hi or 0) for _, hi in ends)
+    return Field(a.name, DType(kind, nullable, lo, hi), owners)
+
+
+def _window(rel: Window) -> Schema:
+    below = schema_of(rel.input)
+    _unique((*below.names, *(win.name for win in rel.wins)), rel)
+    for name in (*rel.partition, *(by.column for by in rel.order)):
+        require(below, name, node=rel)
+    everyone = owners_of(rel.input)
+    made = [Field(win.name, _win_type(win, below, rel), everyone) for win in rel.wins]
+    return Schema([*below, *made])
+
+
+def _win_type(win: Win, below: Schema, node: Window) -> DType:
+    if win.function not in WINDOWS:
+        hint = f"supported: {', '.join(WINDOWS)}"
+        raise UnsupportedError(f"window function {win.function!r}", code="MPC-0304", hint=hint, node=node)
+    rows = max(rows_of(node.input), 1)
+    if win.function in ("row_number", "rank", "dense_rank"):
+        return DType("int", lo=1, hi=rows)
+    if win.function in ("lag", "lead"):
+        return msgspec.structs.replace(require(below, win.column or "", node=node).dtype, nullable=True)
+    before, after = win.rows
+    most = rows if win.peers or before is None or after is None else min(rows, before + after + 1)
+    dtype = _agg_type(Agg(win.name, win.function, win.column), below, most, True, node)
+    held = (before or 0) >= 0 and (after or 0) >= 0  # the frame holds the current row
+    if held or win.function in ("count", "size"):
+        return dtype
+    return msgspec.structs.replace(dtype, nullable=True)
 
 
 def _aggregate(rel: Aggregate) -> Schema:
@@ -202,7 +296,9 @@ def _agg_type(agg: Agg, below: Schema, rows: int, grouped: bool, node: Rel) -> D
     if agg.function == "size":
         return DType("int", lo=0, hi=rows)
     dtype = require(below, agg.column or "", node=node).dtype
-    if agg.function == "count":
+    if agg.function in ("any", "first", "last"):
+        return msgspec.structs.replace(dtype, nullable=dtype.nullable or not grouped)
+    if agg.function in ("count", "nunique"):
         return DType("int", lo=0, hi=rows)
     nullable = dtype.nullable or not grouped
     if agg.function in ("min", "max"):
@@ -213,7 +309,7 @@ def _agg_type(agg: Agg, below: Schema, rows: int, grouped: bool, node: Rel) -> D
         raise SchemaError(f"cannot take the {agg.function} of {dtype.kind} {agg.column!r}", code="MPC-0103", node=node)
     known = dtype.kind == "bool" or dtype.lo is not None
     lo, hi = dtype.bounds if known else (None, None)
-    if agg.function == "mean":
+    if agg.function in ("mean", "median", "quantile"):
         return DType("float", nullable, None if lo is None else float(lo), None if hi is None else float(hi))
     kind = "float" if dtype.kind == "float" else "int"
     if lo is None or hi is None:
@@ -249,8 +345,9 @@ def rows_of(rel: Rel) -> int:
     if isinstance(rel, Scan | Shared):
         return rel.rows
     if isinstance(rel, Join):
-        sides = rows_of(rel.left), rows_of(rel.right)
-        return min(sides) if len(owners_of(rel)) > 1 else max(sides)
+        return _join_rows(rel)
+    if isinstance(rel, Union):
+        return rows_of(rel.left) + rows_of(rel.right)
     if isinstance(rel, Limit):
         return min(rows_of(rel.input), rel.count)
     if isinstance(rel, Aggregate):
@@ -260,6 +357,24 @@ def rows_of(rel: Rel) -> int:
     if isinstance(rel, Metric):
         return 1
     return rows_of(rel.input)
+
+
+def _join_rows(rel: Join) -> int:
+    left, right = rows_of(rel.left), rows_of(rel.right)
+    if rel.how in ("semi", "anti", "cross"):
+        return left
+    once_left, once_right = is_unique(rel.left, rel.left_on), is_unique(rel.right, rel.right_on)
+    if once_left and once_right:
+        matches = min(left, right)
+    elif once_left or once_right:
+        matches = left if once_right else right
+    else:  # without a bound, keys turn out to be unique at both owners, or the run ends
+        matches = rel.most or (min(left, right) if len(owners_of(rel)) > 1 else max(left, right))
+    if rel.how == "left":
+        return left if once_right else matches + left
+    if rel.how == "right":
+        return right if once_left else matches + right
+    return matches if rel.how == "inner" else matches + left + right
 
 
 def _groups_of(rel: Aggregate) -> int:

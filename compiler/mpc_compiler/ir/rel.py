@@ -12,6 +12,8 @@ from mpc_compiler.ir.types import Field
 
 __all__ = [
     "AGGREGATES",
+    "JOINS",
+    "WINDOWS",
     "Agg",
     "Aggregate",
     "Apply",
@@ -30,6 +32,9 @@ __all__ = [
     "Shared",
     "Sort",
     "SortBy",
+    "Union",
+    "Win",
+    "Window",
     "inputs_of",
     "make",
     "rebuild",
@@ -37,8 +42,12 @@ __all__ = [
     "walk",
 ]
 
-AGGREGATES = ("sum", "mean", "count", "size", "min", "max")
-"""Aggregate functions of this engine."""
+AGGREGATES = ("sum", "mean", "count", "size", "min", "max", "nunique", "median", "quantile", "first", "last", "any")
+"""Aggregate functions of this engine. ``any`` is for columns that are the same in all rows of a group."""
+JOINS = ("inner", "left", "right", "outer", "semi", "anti", "cross")
+"""Kinds of joins. ``cross`` takes exactly one row on the right: a scalar subquery."""
+WINDOWS = ("row_number", "rank", "dense_rank", "lag", "lead", "sum", "mean", "count", "size", "min", "max")
+"""Window functions."""
 
 
 class _Node(msgspec.Struct, frozen=True, cache_hash=True, weakref=True):
@@ -48,13 +57,15 @@ class _Node(msgspec.Struct, frozen=True, cache_hash=True, weakref=True):
 class Scan(_Node, frozen=True, tag="scan"):
     """A table of one owner, as its public profile describes it.
 
-    ``rows`` is the public number of rows; ``fields`` carry types, ranges and dictionaries.
+    ``rows`` is the public number of rows; ``fields`` carry types, ranges and dictionaries; ``keys`` are sets of
+    columns whose values, together, no two rows share.
     """
 
     table: str
     owner: str
     fields: tuple[Field, ...]
     rows: int
+    keys: tuple[tuple[str, ...], ...] = ()
 
 
 class Item(msgspec.Struct, frozen=True, cache_hash=True):
@@ -79,24 +90,42 @@ class Filter(_Node, frozen=True, tag="filter"):
 
 
 class Join(_Node, frozen=True, tag="join"):
-    """Inner equi-join on unique, non-NULL keys. The column names of the two sides are disjoint.
+    """Equi-join. The column names of the two sides are disjoint, and both sides' are kept (``semi``, ``anti``: left).
 
-    Keeps the order of the left rows. Between two owners it is a private set intersection, which tells
-    both owners which of their rows match, and every computing party how many do.
+    Inner, left, semi and anti joins keep the order of the left rows, and within it that of the right ones; outer joins
+    append the right rows that match nothing. Rows whose key is NULL match nothing, unless ``nulls``: then NULL equals
+    NULL. One side's key is unique, or ``most`` bounds the rows that match.
+
+    ``method`` says how rows are matched, and is decided by the rule ``choose_joins``: by ``intersection`` (private set
+    intersection: inner joins on unique keys; tells both owners which of their rows match, and every computing party
+    how many do), or ``obliviously`` on shares, which tells nobody anything. ``hidden`` rules out the former.
     """
 
     left: Rel
     right: Rel
     left_on: tuple[str, ...]
     right_on: tuple[str, ...]
+    how: str = "inner"
+    nulls: bool = False
+    most: int = 0
+    hidden: bool = False
+    method: str = ""
+
+
+class Union(_Node, frozen=True, tag="union"):
+    """The rows of the left, then those of the right; the columns of both have the same names, in the left's order."""
+
+    left: Rel
+    right: Rel
 
 
 class Agg(msgspec.Struct, frozen=True, cache_hash=True):
-    """``name = function(column)``; ``size`` takes no column."""
+    """``name = function(column)``; ``size`` takes no column, ``quantile`` the level as ``param``."""
 
     name: str
     function: str
     column: str | None = None
+    param: float | None = None
 
 
 class Aggregate(_Node, frozen=True, tag="aggregate"):
@@ -119,6 +148,31 @@ class Sort(_Node, frozen=True, tag="sort"):
 
     input: Rel
     by: tuple[SortBy, ...]
+
+
+class Win(msgspec.Struct, frozen=True, cache_hash=True):
+    """``name = function(column)`` over a window.
+
+    ``param`` is the distance of ``lag`` and ``lead``. ``rows`` is the frame of an aggregate: so many rows before the
+    current one, and after it; None: all. ``peers``: the frame ends with the last row that ties with the current one
+    (SQL's RANGE), and starts with the first of the partition.
+    """
+
+    name: str
+    function: str
+    column: str | None = None
+    param: int = 1
+    rows: tuple[int | None, int | None] = (None, 0)
+    peers: bool = False
+
+
+class Window(_Node, frozen=True, tag="window"):
+    """The input with one more column a window function; rows keep their order."""
+
+    input: Rel
+    partition: tuple[str, ...]
+    order: tuple[SortBy, ...]
+    wins: tuple[Win, ...]
 
 
 class Limit(_Node, frozen=True, tag="limit"):
@@ -145,6 +199,7 @@ class Shared(_Node, frozen=True, tag="shared"):
     fields: tuple[Field, ...]
     columns: tuple[str, ...]
     rows: int
+    keys: tuple[tuple[str, ...], ...] = ()
 
 
 class Fit(_Node, frozen=True, tag="fit"):
@@ -177,7 +232,7 @@ class Metric(_Node, frozen=True, tag="metric"):
     score: str
 
 
-Rel = Scan | Project | Filter | Join | Aggregate | Sort | Limit | Local | Shared | Fit | Apply | Metric
+Rel = Scan | Project | Filter | Join | Union | Aggregate | Sort | Window | Limit | Local | Shared | Fit | Apply | Metric
 
 
 class Output(msgspec.Struct, frozen=True, cache_hash=True):
@@ -209,7 +264,7 @@ def inputs_of(rel: Rel) -> tuple[Rel, ...]:
     """The relations that ``rel`` reads directly."""
     if isinstance(rel, Scan | Shared):
         return ()
-    if isinstance(rel, Join):
+    if isinstance(rel, Join | Union):
         return rel.left, rel.right
     if isinstance(rel, Apply):
         return rel.input, rel.model
@@ -220,7 +275,7 @@ def rebuild(rel: Rel, inputs: tuple[Rel, ...]) -> Rel:
     """``rel`` over other inputs."""
     if inputs == inputs_of(rel):
         return rel
-    if isinstance(rel, Join):
+    if isinstance(rel, Join | Union):
         return make(msgspec.structs.replace(rel, left=inputs[0], right=inputs[1]))
     if isinstance(rel, Apply):
         return make(msgspec.structs.replace(rel, input=inputs[0], model=inputs[1]))

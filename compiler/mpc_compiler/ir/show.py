@@ -19,6 +19,10 @@ from mpc_compiler.ir.rel import (
     Scan,
     Shared,
     Sort,
+    SortBy,
+    Union,
+    Win,
+    Window,
     inputs_of,
 )
 
@@ -31,7 +35,39 @@ def _item(item: Item) -> str:
 
 
 def _agg(agg: Agg) -> str:
-    return f"{agg.name}={agg.function}({agg.column or '*'})"
+    level = "" if agg.param is None else f", {agg.param:g}"
+    return f"{agg.name}={agg.function}({agg.column or '*'}{level})"
+
+
+def _order(order: tuple[SortBy, ...]) -> str:
+    return ", ".join(by.column + ("" if by.ascending else " descending") for by in order)
+
+
+def _win(win: Win) -> str:
+    if win.function in ("lag", "lead"):
+        return f"{win.name}={win.function}({win.column}, {win.param})"
+    if win.function in ("row_number", "rank", "dense_rank"):
+        return f"{win.name}={win.function}()"
+    before, after = ("all" if rows is None else rows for rows in win.rows)
+    frame = "up to peers" if win.peers else f"{before} before to {after} after"
+    return f"{win.name}={win.function}({win.column or '*'}) {frame}"
+
+
+def _window(rel: Window) -> str:
+    by = f" by {', '.join(rel.partition)}" if rel.partition else ""
+    order = f" order {_order(rel.order)}" if rel.order else ""
+    return f"window {', '.join(map(_win, rel.wins))}{by}{order}"
+
+
+def _join(rel: Join) -> str:
+    keys = " and ".join(f"{a} = {b}" for a, b in zip(rel.left_on, rel.right_on, strict=True))
+    kind = "" if rel.how == "inner" else f"{rel.how} "
+    how = (
+        (" hidden" if rel.hidden else "")
+        if not rel.method
+        else f" {'by ' if rel.method == 'intersection' else ''}{rel.method}"
+    )
+    return f"{kind}join{' on ' if keys else ''}{keys}{how}"
 
 
 def head_line(rel: Rel) -> str:
@@ -45,13 +81,16 @@ def head_line(rel: Rel) -> str:
     if isinstance(rel, Filter):
         return f"filter {rel.predicate!r}"
     if isinstance(rel, Join):
-        keys = " and ".join(f"{a} = {b}" for a, b in zip(rel.left_on, rel.right_on, strict=True))
-        return f"join on {keys}"
+        return _join(rel)
+    if isinstance(rel, Union):
+        return "union"
+    if isinstance(rel, Window):
+        return _window(rel)
     if isinstance(rel, Aggregate):
         by = f" by {', '.join(rel.keys)}" if rel.keys else ""
         return f"aggregate {', '.join(map(_agg, rel.aggs))}{by}"
     if isinstance(rel, Sort):
-        return f"sort {', '.join(by.column + ('' if by.ascending else ' descending') for by in rel.by)}"
+        return f"sort {_order(rel.by)}"
     if isinstance(rel, Limit):
         return f"limit {rel.count}"
     if isinstance(rel, Local):

@@ -46,6 +46,10 @@ def _profiles(placed: Plan) -> list[Disclosure]:
         names = ", ".join(field.name for field in node.fields)
         what = f"the number of rows of {node.table}, and type and range of its columns {names}"
         found.append(Disclosure(what, EVERYONE, "public profile"))
+        for key in node.keys:
+            if {field.name for field in node.fields}.issuperset(key):
+                what = f"that no two rows of {node.table} have the same {' and '.join(key)}"
+                found.append(Disclosure(what, EVERYONE, "public profile"))
         for field in node.fields:
             if field.dtype.domain is not None:
                 what = f"the {len(field.dtype.domain)} distinct values of {node.table}.{field.name}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mpc_compiler.check import expr_field, owners_of, rows_of, schema_of
+from mpc_compiler.check.keys import keys_of
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ir import Column, Expr, Field, Item, Join, Local, Project, Rel, Scan, Shared, column, make, walk
 from mpc_compiler.lower.sql import to_sql
 from mpc_compiler.lower.stages import Align, Input, LocalQuery, Wanted
 
-__all__ = ["Gatherer", "is_leaf"]
+__all__ = ["Gatherer"]
 
 
 @dataclass
@@ -78,13 +79,6 @@ def _tables(core: Rel) -> str:
     return " and ".join(sorted({node.table for node in walk(core) if isinstance(node, Scan)}))
 
 
-def is_leaf(rel: Rel) -> bool:
-    """Whether owners can share ``rel`` as it is: local rows, joins of them, and choices of their columns."""
-    if isinstance(rel, Project):
-        return is_leaf(rel.input) and all(isinstance(item.expr, Column) for item in rel.items)
-    return isinstance(rel, Local | Join)
-
-
 class Gatherer:
     """Collects LocalQuery, Align and Input stages while leaves of the plan are replaced by shares."""
 
@@ -119,7 +113,8 @@ class Gatherer:
             dtype = expr_field(expr, schema_of(query.core)).dtype
             entry.columns[shared] = Wanted(shared, query.id, query.owner, Field(held, dtype, (query.owner,)))
             names.append(shared)
-        made = make(Shared(source.id, tuple(schema_of(rel)), tuple(names), source.rows))
+        keys = tuple(tuple(sorted(key)) for key in sorted(keys_of(rel), key=sorted))
+        made = make(Shared(source.id, tuple(schema_of(rel)), tuple(names), source.rows, keys))
         assert isinstance(made, Shared)
         return made
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.check.ranges import check_secret
-from mpc_compiler.ir import Aggregate, Apply, Fit, Limit, Local, Metric, Plan, Rel, inputs_of, rebuild
+from mpc_compiler.ir import Aggregate, Apply, Fit, Join, Limit, Local, Metric, Plan, Rel, inputs_of, rebuild
 from mpc_compiler.lower.disclose import disclosures_of
-from mpc_compiler.lower.gather import Gatherer, is_leaf
+from mpc_compiler.lower.gather import Gatherer
 from mpc_compiler.lower.stages import Align, Compute, Disclosure, LocalQuery, Release, Stage
 from mpc_compiler.options import Options
 from mpc_compiler.rules import rewrite
+from mpc_compiler.rules.choose_joins import is_leaf
 
 __all__ = ["Compiled", "compile_plan"]
 
@@ -80,7 +81,7 @@ def compile_plan(plan: Plan, options: Options) -> Compiled:
     options.check()
     for output in plan.outputs:
         schema_of(output.rel)
-    trace = rewrite(plan, pushdown=options.pushdown)
+    trace = rewrite(plan, pushdown=options.pushdown, hide=options.hide_joins)
     placed = trace[-1][1]
     gather = Gatherer()
     released: list[Release] = []
@@ -129,4 +130,6 @@ def _order_matters(rel: Rel, ordered: bool) -> tuple[bool, ...]:
         return ordered, False
     if isinstance(rel, Limit):
         return (True,)
-    return (ordered,)
+    if isinstance(rel, Join):
+        return ordered, ordered and rel.how not in ("semi", "anti", "cross")
+    return (ordered,) * len(inputs_of(rel))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mpc_compiler.ir import Plan
+from mpc_compiler.rules.choose_joins import choose_joins
+from mpc_compiler.rules.hide_joins import hide_joins
+from mpc_compiler.rules.keep_with_owner import keep_with_owner
 from mpc_compiler.rules.merge_projections import merge_projections
 from mpc_compiler.rules.place_local import place_local, place_scans
 from mpc_compiler.rules.prune_columns import prune_columns
@@ -13,7 +16,7 @@ from mpc_compiler.rules.push_projections import push_projections
 from mpc_compiler.rules.raise_above_joins import raise_above_joins
 from mpc_compiler.rules.verify import verify
 
-__all__ = ["RULES", "SECRET_RULES", "rewrite"]
+__all__ = ["RULES", "SECRET_RULES", "hide_joins", "rewrite"]
 
 Rule = Callable[[Plan], Plan]
 
@@ -28,24 +31,34 @@ RULES: tuple[Rule, ...] = (
     merge_projections,
     prune_columns,
     place_local,
+    choose_joins,
 )
 """The pipeline."""
 
-SECRET_RULES: tuple[Rule, ...] = (merge_projections, raise_above_joins, merge_projections, prune_columns, place_scans)
+SECRET_RULES: tuple[Rule, ...] = (
+    merge_projections,
+    raise_above_joins,
+    keep_with_owner,
+    merge_projections,
+    prune_columns,
+    place_scans,
+    choose_joins,
+)
 """The pipeline with push-down switched off: owners only share, everything else runs on shares."""
 
 
-def rewrite(plan: Plan, *, pushdown: bool = True) -> list[tuple[str, Plan]]:
+def rewrite(plan: Plan, *, pushdown: bool = True, hide: bool = False) -> list[tuple[str, Plan]]:
     """Apply all rules; returns the plan after each, by the rule's name.
 
     Examples
     --------
     >>> from mpc_compiler.rules.examples import as_plan, loans
     >>> [name for name, _ in rewrite(as_plan(loans).plan)][-1]
-    'place_local'
+    'choose_joins'
     """
     trace: list[tuple[str, Plan]] = []
-    for rule in RULES if pushdown else SECRET_RULES:
+    rules = RULES if pushdown else SECRET_RULES
+    for rule in (hide_joins, *rules) if hide else rules:
         after = rule(plan)
         verify(plan, after, rule.__name__)
         trace.append((rule.__name__, after))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+import msgspec
+
 from mpc_compiler.ir import (
     DType,
     Expr,
@@ -24,7 +26,19 @@ from mpc_compiler.ir import (
 )
 from mpc_compiler.ir.show import show
 
-__all__ = ["Example", "accounts", "as_plan", "bureau", "expression", "filtered", "join", "joined", "loans", "project"]
+__all__ = [
+    "Example",
+    "accounts",
+    "as_plan",
+    "bureau",
+    "expression",
+    "filtered",
+    "join",
+    "joined",
+    "keyed",
+    "loans",
+    "project",
+]
 
 _OPS = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Gt: "gt", ast.Lt: "lt", ast.Eq: "eq", ast.BitAnd: "and"}
 
@@ -76,6 +90,15 @@ def join(left: Rel, right: Rel, left_on: str, right_on: str) -> Rel:
 
 
 joined = join(loans, accounts, "id", "key")
+
+
+def _keyed(rel: Rel, key: str) -> Rel:
+    assert isinstance(rel, Scan)
+    return make(msgspec.structs.replace(rel, keys=((key,),)))
+
+
+keyed = join(_keyed(loans, "id"), _keyed(accounts, "key"), "id", "key")
+"""The same join where both keys are known to be unique."""
 
 
 class Example:

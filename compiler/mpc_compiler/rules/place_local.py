@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from mpc_compiler.check import owners_of
-from mpc_compiler.ir import Apply, Fit, Join, Local, Metric, Output, Plan, Rel, Scan, inputs_of, make, rebuild
+from mpc_compiler.ir import (
+    Apply,
+    Fit,
+    Join,
+    Local,
+    Metric,
+    Output,
+    Plan,
+    Project,
+    Rel,
+    Scan,
+    inputs_of,
+    make,
+    rebuild,
+)
+from mpc_compiler.rules.keep_with_owner import owned
 
 __all__ = ["place_local", "place_scans"]
 
@@ -28,7 +43,8 @@ def place_local(plan: Plan) -> Plan:
 def place_scans(plan: Plan) -> Plan:
     """Mark table scans and what a merge reads: all else is computed on shares (push-down switched off).
 
-    Rows can only be matched while their owner holds them, so what stands below a merge stays with its owner.
+    Rows can only be intersected while their owner holds them, so what stands below such a merge stays with its owner;
+    what must be computed by an owner was put on its scan by the rule ``keep_with_owner``.
 
     Examples
     --------
@@ -46,9 +62,9 @@ def _place(plan: Plan, *, whole: bool) -> Plan:
 
     def visit(rel: Rel, whole: bool) -> Rel:
         if (rel, whole) not in done:
-            alone = (whole or isinstance(rel, Scan | Join)) and len(owners_of(rel)) == 1 and _relational(rel)
-            below = whole or isinstance(rel, Join)
-            if alone:
+            below = whole or (isinstance(rel, Join) and not rel.hidden)
+            alone = below or isinstance(rel, Scan) or (isinstance(rel, Project) and owned(rel))
+            if alone and len(owners_of(rel)) == 1 and _relational(rel):
                 done[rel, whole] = make(Local(owners_of(rel)[0], rel))
             else:
                 done[rel, whole] = rebuild(rel, tuple(visit(child, below) for child in inputs_of(rel)))

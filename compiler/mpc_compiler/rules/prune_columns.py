@@ -21,6 +21,8 @@ from mpc_compiler.ir import (
     Rel,
     Scan,
     Sort,
+    Union,
+    Window,
     column,
     columns_of,
     inputs_of,
@@ -78,6 +80,10 @@ def _reads(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
         return (set(node.keys) | {agg.column for agg in node.aggs if agg.name in needed and agg.column is not None},)
     if isinstance(node, Sort):
         return (needed | {by.column for by in node.by},)
+    if isinstance(node, Window):
+        wanted = [win for win in node.wins if win.name in needed]
+        read = {*node.partition, *(by.column for by in node.order), *(w.column for w in wanted if w.column is not None)}
+        return ((needed - {win.name for win in node.wins}) | read,)
     if isinstance(node, Fit):
         return (set(node.features) | ({node.target} if node.target else set()),)
     if isinstance(node, Apply):
@@ -96,7 +102,23 @@ def _narrow(node: Rel, needed: set[str]) -> Rel:
         return make(Project(node.input, tuple(item for item in node.items if item.name in needed)))
     if isinstance(node, Aggregate):
         return make(Aggregate(node.input, node.keys, tuple(agg for agg in node.aggs if agg.name in needed)))
+    if isinstance(node, Window):
+        kept = tuple(win for win in node.wins if win.name in needed)
+        if not kept:
+            return node.input
+        node = make(msgspec.structs.replace(node, wins=kept))
+    if isinstance(node, Union):
+        sides = (_only(side, needed) for side in (node.left, node.right))
+        return make(Union(*sides))
     names = schema_of(node).names
-    if isinstance(node, Join | Filter | Sort) and not set(names) <= needed:
+    if isinstance(node, Join | Filter | Sort | Window) and not set(names) <= needed:
         return make(Project(node, tuple(Item(name, column(name)) for name in names if name in needed)))
     return node
+
+
+def _only(rel: Rel, needed: set[str]) -> Rel:
+    """Exactly the needed columns, so that both sides of a union have the same."""
+    names = schema_of(rel).names
+    if set(names) <= needed:
+        return rel
+    return make(Project(rel, tuple(Item(name, column(name)) for name in names if name in needed)))

@@ -15,6 +15,8 @@ from mpc_compiler.ir import (
     Project,
     Rel,
     Sort,
+    Union,
+    Window,
     call,
     columns_of,
     inputs_of,
@@ -86,15 +88,33 @@ def _push(rel: Rel, shared: frozenset[Rel]) -> Rel:
         rest = [part for part in parts if part not in on_keys]
         inner = rebuild(below, (_with(below.input, on_keys, shared),)) if on_keys else below
         return make(Filter(inner, _conjunction(rest))) if rest else inner
+    if isinstance(below, Window):
+        return _split(below, parts, set(below.partition), shared)
+    if isinstance(below, Union) and below not in shared:
+        return rebuild(below, (_with(below.left, parts, shared), _with(below.right, parts, shared)))
     if isinstance(below, Join) and below not in shared:
         return _push_join(below, parts, shared)
     return rel
 
 
+def _split(below: Window, parts: list[Expr], names: set[str], shared: frozenset[Rel]) -> Rel:
+    """Conjuncts over whole partitions go below; the others stay."""
+    moved = [part for part in parts if columns_of(part) and columns_of(part) <= names]
+    rest = [part for part in parts if part not in moved]
+    inner = rebuild(below, (_with(below.input, moved, shared),)) if moved else below
+    return make(Filter(inner, _conjunction(rest))) if rest else inner
+
+
+_KEPT_LEFT = ("inner", "left", "semi", "anti", "cross")
+_KEPT_RIGHT = ("inner", "right")
+"""Joins whose rows each come from one row of that side: what it decides may be decided before."""
+
+
 def _push_join(join: Join, parts: list[Expr], shared: frozenset[Rel]) -> Rel:
     left_names, right_names = set(schema_of(join.left).names), set(schema_of(join.right).names)
-    left = [part for part in parts if columns_of(part) <= left_names]
+    left = [part for part in parts if columns_of(part) <= left_names] if join.how in _KEPT_LEFT else []
     right = [part for part in parts if columns_of(part) <= right_names and part not in left]
+    right = right if join.how in _KEPT_RIGHT else []
     rest = [part for part in parts if part not in left and part not in right]
     inner = rebuild(join, (_with(join.left, left, shared), _with(join.right, right, shared)))
     return make(Filter(inner, _conjunction(rest))) if rest else inner

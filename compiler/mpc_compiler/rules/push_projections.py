@@ -16,10 +16,11 @@ from mpc_compiler.ir import (
     column,
     columns_of,
     make,
+    rebuild,
     transform_plan,
 )
 
-__all__ = ["push_projections"]
+__all__ = ["KEPT", "push_projections"]
 
 
 def push_projections(plan: Plan) -> Plan:
@@ -64,9 +65,16 @@ def _sink(base: Rel, exprs: dict[str, Expr]) -> tuple[Rel, dict[str, Expr]]:
         return make(Filter(inner, predicate)), left
     if not isinstance(base, Join) or len(owners_of(base)) < 2:
         return base, exprs
-    for side in ("left", "right"):
+    for side in KEPT[base.how]:
         base, exprs = _sink_side(base, side, exprs)
     return base, exprs
+
+
+KEPT = {
+    "inner": ("left", "right"), "left": ("left",), "right": ("right",), "outer": (),
+    "semi": ("left",), "anti": ("left",), "cross": ("left",),
+}  # fmt: skip
+"""Sides of which every row of the result has one row: what is computed of it may be computed before."""
 
 
 def _sink_side(join: Join, side: str, exprs: dict[str, Expr]) -> tuple[Join, dict[str, Expr]]:
@@ -98,7 +106,7 @@ def _sink_side(join: Join, side: str, exprs: dict[str, Expr]) -> tuple[Join, dic
         items = [Item(name, column(name)) for name in schema.names] + [Item(name, expr) for expr, name in made.items()]
         moved = make(Project(below, tuple(items)))
     pair = (moved, join.right) if side == "left" else (join.left, moved)
-    result = make(Join(*pair, join.left_on, join.right_on))
+    result = rebuild(join, pair)
     assert isinstance(result, Join)
     return result, rest
 

@@ -1,6 +1,8 @@
-"""Rule: what needs several owners moves above the joins, so that joins stand on what owners hold in the clear."""
+"""Rule: what needs several owners moves above inner joins, so that these stand on what owners hold in the clear."""
 
 from __future__ import annotations
+
+import msgspec
 
 from mpc_compiler.check import owners_of, schema_of
 from mpc_compiler.ir import (
@@ -43,7 +45,7 @@ def _mixed(rel: Rel) -> bool:
 
 
 def _step(rel: Rel) -> Rel:
-    if not isinstance(rel, Join):
+    if not isinstance(rel, Join) or rel.how != "inner" or rel.hidden:
         return rel
     for side in ("left", "right"):
         below = getattr(rel, side)
@@ -77,8 +79,9 @@ def _raise_projection(join: Join, side: str, below: Project) -> Rel:
         plain.append(expr.name)
     pair = (inner, other) if side == "left" else (other, inner)
     on = (tuple(plain), join.right_on) if side == "left" else (join.left_on, tuple(plain))
+    moved = make(msgspec.structs.replace(join, left=pair[0], right=pair[1], left_on=on[0], right_on=on[1]))
     kept = [Item(name, exprs[name]) if name in exprs else Item(name, column(name)) for name in schema_of(join).names]
-    return make(Project(_step(make(Join(*pair, *on))), tuple(kept)))
+    return make(Project(_step(moved), tuple(kept)))
 
 
 def _fresh(name: str, taken: set[str]) -> str:
@@ -97,7 +100,8 @@ def rename(rel: Rel, names: dict[str, str]) -> Rel:
     if isinstance(rel, Join) and _mixed(rel):
         left_on = tuple(mine.get(name, name) for name in rel.left_on)
         right_on = tuple(mine.get(name, name) for name in rel.right_on)
-        return make(Join(rename(rel.left, mine), rename(rel.right, mine), left_on, right_on))
+        sides = {"left": rename(rel.left, mine), "right": rename(rel.right, mine)}
+        return make(msgspec.structs.replace(rel, **sides, left_on=left_on, right_on=right_on))
     if isinstance(rel, Filter) and _mixed(rel):
         predicate = substitute(rel.predicate, lambda n: column(mine.get(n, n)))
         return make(Filter(rename(rel.input, mine), predicate))
