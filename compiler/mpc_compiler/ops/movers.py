@@ -15,12 +15,12 @@ from mpc_compiler.cost.model import Cost
 from mpc_compiler.ops.define import RAW, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.fixed import encode_fixed
 
-__all__ = ["MOVERS", "compact", "sort_rows"]
+__all__ = ["MOVERS", "compact", "pack", "sort_rows", "sort_rows_plain", "without_unused"]
 
 _WORD = 62
 
 
-def _pack(keys: Sequence[Array], bits: Sequence[int]) -> list[tuple[Array, int]]:
+def pack(keys: Sequence[Array], bits: Sequence[int]) -> list[tuple[Array, int]]:
     """Concatenate keys into as few words of at most 62 bits as possible, most significant first."""
     words: list[tuple[Array, int]] = []
     for key, width in zip(keys, bits, strict=True):
@@ -43,15 +43,16 @@ def _narrow(word: Array, width: int) -> Array:
     return word if width == RAW else (word ^ (1 << width)) & ((1 << (width + 1)) - 1)
 
 
-def _sort_rows_plain(*arrays: Array, bits: tuple[int, ...], keep: tuple[bool, ...], method: str) -> list[Array]:
+def sort_rows_plain(*arrays: Array, bits: tuple[int, ...], keep: tuple[bool, ...], method: str) -> list[Array]:
+    """Plain lowering of `sort_rows`: the keys that are kept, then the payload."""
     keys, payload = arrays[: len(bits)], arrays[len(bits) :]
     moved = [key for key, kept in zip(keys, keep, strict=True) if kept] + list(payload)
     rows = keys[0].shape[0]
     if rows < 2 or not moved:
         return moved
-    words = _pack(keys, bits)
+    words = pack(keys, bits)
     if method == "network":  # not stable by itself
-        words = _pack([w for w, _ in words] + [jnp.arange(rows)], [*(b for _, b in words), costs.log2_ceil(rows)])
+        words = pack([w for w, _ in words] + [jnp.arange(rows)], [*(b for _, b in words), costs.log2_ceil(rows)])
         operands = [word for word, _ in words]
     else:
         operands = [_narrow(word, width) for word, width in words]
@@ -87,7 +88,7 @@ def _sort_rows_cost(protocol: str, engine: str, avals: Avals, params: Params) ->
     return costs.sort_rows_spu(protocol, avals[0].shape[0], sum(params["bits"]), columns)
 
 
-_sort_rows_p = define("sort_rows", _sort_rows_plain, _sort_rows_shape)
+_sort_rows_p = define("sort_rows", sort_rows_plain, _sort_rows_shape)
 
 
 def sort_rows(keys: Sequence[Array], payload: Sequence[Array], bits: Sequence[int]) -> tuple[Array, ...]:
@@ -141,7 +142,7 @@ def _sort_rows_dce(used: list[bool], eqn: core.JaxprEqn) -> tuple[list[bool], co
     flags = iter(used)
     kept = tuple(k and next(flags) for k in keep)
     needed = [True] * keys + list(flags)
-    return needed, _without_unused(eqn, needed, used, keep=kept)
+    return needed, without_unused(eqn, needed, used, keep=kept)
 
 
 def _compact_plain(flag: Array, *payload: Array, method: str) -> list[Array]:
@@ -149,7 +150,7 @@ def _compact_plain(flag: Array, *payload: Array, method: str) -> list[Array]:
         return list(payload)
     dropped = ~flag
     if method == "network":
-        return _sort_rows_plain(dropped, *payload, bits=(1,), keep=(False,), method=method)
+        return sort_rows_plain(dropped, *payload, bits=(1,), keep=(False,), method=method)
     key = _narrow(dropped.astype(jnp.int64), 1)
     return list(lax.sort((key, *payload), num_keys=1, is_stable=True)[1:])
 
@@ -202,10 +203,11 @@ def _compact_dce(used: list[bool], eqn: core.JaxprEqn) -> tuple[list[bool], core
     if not any(used):
         return [False] * len(eqn.invars), None
     needed = [True, *used]
-    return needed, _without_unused(eqn, needed, used)
+    return needed, without_unused(eqn, needed, used)
 
 
-def _without_unused(eqn: core.JaxprEqn, ins: list[bool], outs: list[bool], **params: Any) -> core.JaxprEqn:
+def without_unused(eqn: core.JaxprEqn, ins: list[bool], outs: list[bool], **params: Any) -> core.JaxprEqn:
+    """The equation with those operands and results only."""
     out: core.JaxprEqn = eqn.replace(
         invars=[v for v, used in zip(eqn.invars, ins, strict=True) if used],
         outvars=[v for v, used in zip(eqn.outvars, outs, strict=True) if used],

@@ -14,6 +14,7 @@ from typing import Any
 from mpc_compiler.ops.define import FRACTION_BITS, Params, PrimitiveInfo
 from mpc_compiler.ops.elementwise import ELEMENTWISE, compare, one_hot
 from mpc_compiler.ops.fixed import FIXED, decode_fixed, encode_fixed
+from mpc_compiler.ops.lookup import LOOKUPS, lookup
 from mpc_compiler.ops.movers import MOVERS, compact, sort_rows
 from mpc_compiler.ops.product import PRODUCTS, ring_matmul
 from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
@@ -27,6 +28,7 @@ __all__ = [
     "compare",
     "decode_fixed",
     "encode_fixed",
+    "lookup",
     "one_hot",
     "prefix_sum",
     "ring_matmul",
@@ -34,7 +36,7 @@ __all__ = [
     "sort_rows",
 ]
 
-PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **FIXED}
+PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **LOOKUPS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **FIXED}
 """The primitives by name. The order is fixed; names are part of what parties compare before they start."""
 
 
