@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol, cast
 from mpc_engine.cli import show
 from mpc_engine.errors import ConfigError
 
-__all__ = ["WORKLOADS", "Figures", "Settings", "Spec", "list_workloads", "run_bench", "settings_of"]
+__all__ = ["WORKLOADS", "Figures", "Settings", "Spec", "list_workloads", "query_numbers", "run_bench", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,12 @@ class Settings:
         Of a key or number, for workloads that have one.
     tls : bool
         Whether our links are encrypted, for workloads that leave the choice.
+    scale : float
+        Of TPC-H.
+    placement : {"owners", "rows", "secret"}
+        Who holds which tables, and whether owners compute what they can.
+    queries : tuple of int
+        Of TPC-H; empty: all.
     """
 
     rows: int = 10_000
@@ -41,6 +47,9 @@ class Settings:
     executor: Literal["ray", "threads"] | None = None
     bits: int = 32
     tls: bool = False
+    scale: float = 0.01
+    placement: Literal["owners", "rows", "secret"] = "secret"
+    queries: tuple[int, ...] = ()
 
 
 class Spec(NamedTuple):
@@ -52,6 +61,7 @@ class Spec(NamedTuple):
 
 
 _MANY = Settings(rows=1_000_000)
+_SECRET = Settings(rows=1 << 16)
 
 WORKLOADS = {
     "sort": Spec("kernels", "rows by a secret key of --bits bits, with one 64-bit payload", Settings(rows=100_000)),
@@ -86,6 +96,11 @@ WORKLOADS = {
         "merge, a filter across owners, group-by with mean, sum and count: two owners of N rows each",
         Settings(),
     ),
+    "credit_score": Spec("research", "users whose scores of a year lie far apart: group-by, MIN, MAX, HAVING", _SECRET),
+    "market_share": Spec("research", "squared revenue of companies by market, over the rows of three owners", _SECRET),
+    "password_reuse": Spec("research", "users with one password at two sites", _SECRET),
+    "tpch": Spec("tpch", "the queries of TPC-H, or those of --queries, in a --placement", Settings(repeat=1)),
+    **{f"tpch:q{n:02}": Spec("tpch", f"query {n} of TPC-H in a --placement", Settings(repeat=1)) for n in range(1, 23)},
 }
 """What can be measured."""
 
@@ -180,6 +195,26 @@ def settings_of(workload: str, **given: Any) -> Settings:
     4
     """
     return replace(_spec(workload).defaults, **{name: value for name, value in given.items() if value is not None})
+
+
+def query_numbers(text: str) -> tuple[int, ...] | None:
+    """Return the numbers in a list such as "1,3,6"; None for an empty one.
+
+    Raises
+    ------
+    ConfigError
+        MPC-0831 for what is no query of TPC-H.
+
+    Examples
+    --------
+    >>> query_numbers("1, 3,q06")
+    (1, 3, 6)
+    """
+    parts = [part.strip().lower().removeprefix("q") for part in text.split(",") if part.strip()]
+    for part in parts:
+        if not part.isdecimal() or not 1 <= int(part) <= 22:
+            raise ConfigError(f"TPC-H has no query {part!r}", code="MPC-0831", hint="1 to 22")
+    return tuple(map(int, parts)) or None
 
 
 def _spec(workload: str) -> Spec:

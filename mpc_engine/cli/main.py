@@ -36,6 +36,7 @@ app = typer.Typer(
 
 Protocol = Literal["aby3", "cheetah", "plaintext"]
 Where = Literal["ray", "threads"]
+Placement = Literal["owners", "rows", "secret"]
 
 
 def _version(*, asked: bool) -> None:
@@ -89,16 +90,20 @@ def bench(
     protocol: Annotated[Protocol, typer.Option(help="How the parties compute.")] = "aby3",
     executor: Annotated[Where | None, typer.Option(help="Parties as processes hosted by Ray, or as threads.")] = None,
     tls: Annotated[bool, typer.Option(help="Encrypt our links (operations on shares only; SPU's stay plain).")] = False,
+    scale: Annotated[float | None, typer.Option(min=0.0001, help="Scale factor of TPC-H.")] = None,
+    placement: Annotated[Placement | None, typer.Option(help="Who holds which tables (TPC-H).")] = None,
+    queries: Annotated[str, typer.Option(help="Queries of TPC-H, separated by commas; all unless given.")] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Measure a workload, after comparing its result with the clear-text reference."""
-    from mpc_engine.cli.bench import list_workloads, run_bench, settings_of
+    from mpc_engine.cli.bench import list_workloads, query_numbers, run_bench, settings_of
 
     if workload == "list":
         list_workloads()
         return
     sides = tuple(name.strip() for name in against.split(",") if name.strip())
-    given = {"rows": rows, "repeat": repeat, "bits": bits, "columns": columns, "groups": groups, "executor": executor}
+    given: dict[str, Any] = {"rows": rows, "repeat": repeat, "bits": bits, "columns": columns, "groups": groups}
+    given |= {"executor": executor, "scale": scale, "placement": placement, "queries": query_numbers(queries)}
     run_bench(workload, settings_of(workload, **given, against=sides, protocol=protocol, tls=tls), json=json)
 
 
