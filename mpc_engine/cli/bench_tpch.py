@@ -48,12 +48,13 @@ def measure(workload: str, settings: Settings) -> Figures:
 def figures_of(found: list[Measured], settings: Settings) -> Figures:
     """Sum what the queries took."""
     against: dict[str, dict[str, Any]] = {}
-    if "plaintext" in settings.against:
+    ran = all(one.correct for one in found)
+    if "plaintext" in settings.against and ran:
         against["plaintext"] = {"seconds": sum(one.clear_seconds for one in found), "engine": "duckdb"}
-    if "spu" in settings.against:
+    if "spu" in settings.against and ran:
         against["spu"] = {"seconds": sum(one.spu_seconds or 0.0 for one in found)}
     return Figures(
-        correct=all(one.correct for one in found),
+        correct=ran,
         seconds=sum(one.seconds for one in found),
         rounds=sum(one.rounds for one in found),
         bytes_sent=sum(one.bytes_sent for one in found),

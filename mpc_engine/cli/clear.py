@@ -101,7 +101,9 @@ def difference(found: pd.DataFrame, answer: Answer, *, bound: float = BOUND) -> 
     ours = [tuple(map(_plain, row)) for row in found.itertuples(index=False, name=None)]
     theirs = [tuple(map(_plain, row)) for row in answer.rows]
     at = [k for k, name in enumerate(answer.names) if name in answer.order]
-    said = _compare([tuple(r[k] for k in at) for r in ours], [tuple(r[k] for k in at) for r in theirs], answer, at, bound)
+    said = _compare(
+        [tuple(r[k] for k in at) for r in ours], [tuple(r[k] for k in at) for r in theirs], answer, at, bound
+    )
     if said:
         return f"in the order of the query, {said}"
     exact = [k for k, inexact in enumerate(answer.inexact) if not inexact]

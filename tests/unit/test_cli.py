@@ -40,7 +40,7 @@ def test_unknown_workload_is_told_without_a_traceback() -> None:
 
 
 def test_unknown_workload_far_from_all_lists_them() -> None:
-    result = RUN.invoke(app, ["bench", "tpch:q01"])
+    result = RUN.invoke(app, ["bench", "anova"])
     assert result.exit_code == 1
     assert "hint: there is: sort, shuffle, " in result.output
 
