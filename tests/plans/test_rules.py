@@ -25,6 +25,9 @@ from mpc_compiler.ir import (
     Scan,
     Sort,
     SortBy,
+    Union,
+    Win,
+    Window,
     call,
     column,
     make,
@@ -62,6 +65,22 @@ def sorted_by(rel: Rel, name: str) -> Rel:
     return make(Sort(rel, (SortBy(name, False),)))
 
 
+def joined_as(how: str) -> Rel:
+    return make(Join(loans, accounts, ("id",), ("key",), how))
+
+
+def windowed(rel: Rel) -> Rel:
+    wins = (Win("place", "row_number"), Win("before", "lag", "bad"))
+    return make(Window(rel, ("age",), (SortBy("id"),), wins))
+
+
+def both_owners() -> Rel:
+    """Two parts of the same columns."""
+    return make(
+        Union(project(loans, k="id", v="age", w="bad"), project(accounts, k="key", v="balance", w="balance * 2"))
+    )
+
+
 THREE = join(joined, bureau, "id", "person")
 CASES: dict[str, tuple[Rule, Plan]] = {
     "merge_projections": (merge_projections, plan_of(project(project(loans, y="age * 2", id="id"), z="y + id"))),
@@ -76,6 +95,12 @@ CASES: dict[str, tuple[Rule, Plan]] = {
     ),
     "push_filters_not_below_limit": (push_filters, plan_of(filtered(make(Limit(loans, 3)), "age > 3"))),
     "push_filters_not_into_a_shared_join": (push_filters, plan_of(filtered(joined, "age > 3"), joined)),
+    "push_filters_left_join": (push_filters, plan_of(filtered(joined_as("left"), "age > 3 & balance < 9"))),
+    "push_filters_right_join": (push_filters, plan_of(filtered(joined_as("right"), "age > 3 & balance < 9"))),
+    "push_filters_outer_join": (push_filters, plan_of(filtered(joined_as("outer"), "age > 3 & balance < 9"))),
+    "push_filters_anti_join": (push_filters, plan_of(filtered(joined_as("anti"), "age > 3"))),
+    "push_filters_union": (push_filters, plan_of(filtered(both_owners(), "v > 3 & w > k"))),
+    "push_filters_window": (push_filters, plan_of(filtered(windowed(loans), "age > 3 & id > 5 & place < 2"))),
     "raise_above_joins": (raise_above_joins, plan_of(join(filtered(joined, "balance > age"), bureau, "id", "person"))),
     "raise_above_joins_projection": (
         raise_above_joins,
@@ -87,6 +112,15 @@ CASES: dict[str, tuple[Rule, Plan]] = {
     "prune_columns": (
         prune_columns,
         plan_of(project(joined, y="age + balance"), grouped(loans, "bad", n=("sum", "age"))),
+    ),
+    "prune_columns_of_joins": (
+        prune_columns,
+        plan_of(project(joined_as("semi"), y="age"), project(joined_as("outer"), y="balance")),
+    ),
+    "prune_columns_of_a_union": (prune_columns, plan_of(project(both_owners(), y="v"))),
+    "prune_columns_of_a_window": (
+        prune_columns,
+        plan_of(project(windowed(loans), y="place"), project(windowed(filtered(loans, "age > 3")), y="bad")),
     ),
     "place_local": (place_local, plan_of(join(filtered(loans, "age > 3"), accounts, "id", "key"))),
     "place_local_whole": (place_local, plan_of(grouped(loans, "bad", n=("sum", "age")))),

@@ -8,7 +8,7 @@ from mpc_compiler.check import expr_field, owners_of, rows_of, schema_of
 from mpc_compiler.check.keys import keys_of
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ir import Column, Expr, Field, Item, Join, Local, Project, Rel, Scan, Shared, column, make, walk
-from mpc_compiler.lower.sql import to_sql
+from mpc_compiler.lower.sql_rel import to_sql
 from mpc_compiler.lower.stages import Align, Input, LocalQuery, Wanted
 
 __all__ = ["Gatherer"]

@@ -1,7 +1,6 @@
-"""A single-owner subtree as SQL for that owner's DuckDB, with pandas' semantics.
+"""Scalar expressions as SQL for an owner's DuckDB, with pandas' semantics; relations are in ``sql_rel.py``.
 
-Every relation carries a hidden column ``__row``: the position pandas would give the row. Text and
-identifiers are quoted by sqlglot, never pasted.
+Text and identifiers are quoted by sqlglot, never pasted.
 """
 
 from __future__ import annotations
@@ -10,90 +9,15 @@ from collections.abc import Callable, Sequence
 
 from sqlglot import exp
 
-from mpc_compiler.check import expr_type, schema_of
+from mpc_compiler.check import expr_type
 from mpc_compiler.check.scalars import days_of, microseconds_of
-from mpc_compiler.errors import UnsupportedError
-from mpc_compiler.ir import (
-    Agg,
-    Aggregate,
-    Column,
-    DType,
-    Expr,
-    Filter,
-    Item,
-    Join,
-    Limit,
-    Literal,
-    Local,
-    Project,
-    Rel,
-    Scan,
-    Schema,
-    Sort,
-)
+from mpc_compiler.ir import Column, DType, Expr, Literal, Schema
 
-__all__ = ["ROW", "scalar_sql", "to_sql"]
-
-ROW = "__row"
-"""The hidden column that holds a row's position."""
-
-
-def to_sql(rel: Rel, items: Sequence[Item]) -> str:
-    """SQL that computes ``items`` over ``rel``, in pandas' row order.
-
-    Examples
-    --------
-    >>> from mpc_compiler.rules.examples import expression, filtered, loans
-    >>> print(to_sql(filtered(loans, "age > 3"), [Item("y", expression("id"))]))
-    SELECT "id" AS "y" FROM (SELECT * FROM "a.loans" AS "t" WHERE COALESCE("age" > 3, FALSE)) AS "t" ORDER BY "__row"
-    """
-    schema = schema_of(rel)
-    columns = [_named(scalar_sql(item.expr, schema), item.name) for item in items]
-    columns = columns or [_named(exp.Literal.number(1), "__nothing")]
-    return str(exp.select(*columns).from_(_query(rel)).order_by(_id(ROW)).sql(dialect="duckdb"))
+__all__ = ["scalar_sql", "truth"]
 
 
 def _id(name: str) -> exp.Column:
     return exp.column(exp.to_identifier(name, quoted=True))
-
-
-def _named(value: exp.Expr, name: str) -> exp.Expr:
-    return exp.alias_(value, exp.to_identifier(name, quoted=True))
-
-
-def _sub(select: exp.Select) -> exp.Expr:
-    return select.subquery(exp.to_identifier("t", quoted=True))
-
-
-def _query(rel: Rel) -> exp.Expr:
-    """``rel`` as something to select from: its columns and ``__row``."""
-    if isinstance(rel, Scan):
-        table = exp.Table(this=exp.to_identifier(rel.table, quoted=True))
-        return exp.alias_(table, exp.to_identifier("t", quoted=True), table=True)
-    if isinstance(rel, Local):
-        return _query(rel.input)
-    if isinstance(rel, Project):
-        below = schema_of(rel.input)
-        items = [_named(scalar_sql(item.expr, below), item.name) for item in rel.items]
-        return _sub(exp.select(*items, _id(ROW)).from_(_query(rel.input)))
-    if isinstance(rel, Filter):
-        return _sub(exp.select("*").from_(_query(rel.input)).where(truth(rel.predicate, schema_of(rel.input))))
-    if isinstance(rel, Sort):
-        order = [exp.Ordered(this=_id(by.column), desc=not by.ascending, nulls_first=False) for by in rel.by]
-        names = [_id(name) for name in schema_of(rel).names]
-        return _sub(exp.select(*names, _numbered([*order, _id(ROW)])).from_(_query(rel.input)))
-    if isinstance(rel, Limit):
-        return _sub(exp.select("*").from_(_query(rel.input)).order_by(_id(ROW)).limit(rel.count))
-    if isinstance(rel, Aggregate):
-        return _aggregate(rel)
-    if isinstance(rel, Join):
-        return _join(rel)
-    raise UnsupportedError(f"{type(rel).__name__} is not relational", code="MPC-0301", node=rel)
-
-
-def _numbered(order: Sequence[exp.Expr]) -> exp.Expr:
-    over = exp.Window(this=exp.RowNumber(), order=exp.Order(expressions=list(order)))
-    return _named(over, ROW)
 
 
 def truth(predicate: Expr, schema: Schema) -> exp.Expr:
@@ -104,58 +28,6 @@ def truth(predicate: Expr, schema: Schema) -> exp.Expr:
 
 def _false(value: exp.Expr) -> exp.Expr:
     return exp.Coalesce(this=value, expressions=[exp.false()])
-
-
-def _aggregate(rel: Aggregate) -> exp.Expr:
-    below = schema_of(rel.input)
-    keys = [_id(key) for key in rel.keys]
-    aggs = [_named(_agg(agg, below), agg.name) for agg in rel.aggs]
-    query = exp.select(*keys, *aggs, *(() if keys else (_named(exp.Literal.number(1), ROW),))).from_(_query(rel.input))
-    if not keys:
-        return _sub(query)
-    for key in keys:
-        query = query.where(exp.Not(this=exp.Is(this=key.copy(), expression=exp.null())))
-    inner = _sub(query.group_by(*(key.copy() for key in keys)))
-    return _sub(exp.select("*", _numbered([key.copy() for key in keys])).from_(inner))
-
-
-def _agg(agg: Agg, below: Schema) -> exp.Expr:
-    if agg.function == "size":
-        return exp.Count(this=exp.Star())
-    value: exp.Expr = _id(agg.column or "")
-    field = below.field(agg.column or "")
-    assert field is not None
-    kind = field.dtype.kind
-    if agg.function == "count":
-        return exp.Count(this=value)
-    if agg.function in ("sum", "mean") and kind == "bool":
-        value = exp.cast(value, "BIGINT")
-    if agg.function == "sum":
-        total = exp.cast(exp.Sum(this=value), "DOUBLE" if kind == "float" else "BIGINT")
-        return exp.Coalesce(this=total, expressions=[exp.Literal.number(0)])
-    if agg.function == "mean":
-        return exp.Avg(this=exp.cast(value, "DOUBLE"))
-    return (exp.Min if agg.function == "min" else exp.Max)(this=value)
-
-
-def _join(rel: Join) -> exp.Expr:
-    sides = []
-    for side, name in ((rel.left, "l"), (rel.right, "r")):
-        inner = _query(side)
-        sides.append(exp.select("*").from_(inner).subquery(exp.to_identifier(name, quoted=True)))
-
-    def of(side: str, name: str) -> exp.Column:
-        return exp.column(exp.to_identifier(name, quoted=True), table=exp.to_identifier(side, quoted=True))
-
-    on = exp.and_(
-        *(exp.EQ(this=of("l", a), expression=of("r", b)) for a, b in zip(rel.left_on, rel.right_on, strict=True))
-    )
-    names = [of("l", n) for n in schema_of(rel.left).names] + [of("r", n) for n in schema_of(rel.right).names]
-    query = exp.select(*names, _numbered([of("l", ROW), of("r", ROW)])).from_(sides[0])
-    return _sub(query.join(sides[1], on=on))
-
-
-# --- scalar expressions -------------------------------------------------------------------------------------------
 
 
 def _paren(value: exp.Expr) -> exp.Expr:
@@ -177,6 +49,7 @@ def scalar_sql(expr: Expr, schema: Schema) -> exp.Expr:
 
     Examples
     --------
+    >>> from mpc_compiler.check import schema_of
     >>> from mpc_compiler.rules.examples import expression, loans
     >>> scalar_sql(expression("age + 1"), schema_of(loans)).sql(dialect="duckdb")
     '"age" + 1'
