@@ -8,6 +8,7 @@ import functools
 import msgspec
 
 from mpc_compiler.check.keys import is_unique
+from mpc_compiler.check.mass import mass_of
 from mpc_compiler.check.models import MODELS
 from mpc_compiler.check.scalars import SCALARS, literal_type
 from mpc_compiler.errors import SchemaError, UnsupportedError
@@ -314,7 +315,12 @@ def _agg_type(agg: Agg, below: Schema, rows: int, grouped: bool, node: Rel) -> D
     kind = "float" if dtype.kind == "float" else "int"
     if lo is None or hi is None:
         return DType("float" if kind == "float" else "int")
-    return DType("float" if kind == "float" else "int", lo=min(lo, 0) * rows, hi=max(hi, 0) * rows)
+    lo, hi = min(lo, 0) * rows, max(hi, 0) * rows
+    if kind == "float":
+        return DType("float", lo=lo, hi=hi)
+    assert isinstance(node, Aggregate | Window)
+    most = mass_of(node.input, agg.column or "")
+    return DType("int", lo=max(lo, -most), hi=min(hi, most))
 
 
 def _model(rel: Fit | Apply | Metric) -> Schema:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mpc_compiler.check.infer import expr_type, rows_of, schema_of
+from mpc_compiler.check.mass import mass_of
 from mpc_compiler.check.scalars import SCALARS
 from mpc_compiler.errors import RangeError, UnsupportedError
 from mpc_compiler.ir import (
@@ -157,7 +158,7 @@ def _aggregate(node: Aggregate) -> None:
         dtype = below.field(agg.column)
         assert dtype is not None
         lo, hi = dtype.dtype.bounds
-        total = max(abs(lo), abs(hi)) * max(rows, 1)
+        total = min(max(abs(lo), abs(hi)) * max(rows, 1), mass_of(node.input, agg.column))
         limit = MAX_FLOAT if dtype.dtype.kind == "float" or agg.function == "mean" else MAX_INT
         if total >= limit:
             raise RangeError(

@@ -76,8 +76,9 @@ def sorted_totals(
             value = jnp.where(moved.pop(0), value, jnp.asarray(extreme.neutral, value.dtype))
         start = jnp.concatenate([jnp.ones(1, jnp.int64), end[:-1].astype(jnp.int64)])
         extremes[extreme] = segment_scan(start, value, extreme.op)
-    ones = 1 - (~flags[0]).astype(jnp.int64) if flags else jnp.ones(rows, jnp.int64)
-    running = [prefix_sum(a) for a in (ones, *summed)]
+    # Not a prefix sum of ones where all rows count: the compiler would fold that constant for seconds.
+    counted = prefix_sum(1 - (~flags[0]).astype(jnp.int64)) if flags else jnp.arange(1, rows + 1)
+    running = [counted, *(prefix_sum(a) for a in summed)]
     ends = [
         a for w in moved for a in (w, jnp.concatenate([w[1:], w[:1]]))
     ]  # a group's last value, the next one's first
