@@ -27,8 +27,8 @@ __all__ = ["mass_of"]
 def mass_of(rel: Rel, name: str) -> float | int:
     """A public bound of the sum of ``abs(x)`` over all rows of the column ``name``, in the column's own units.
 
-    The number of rows times the largest value is one. Where the column holds sums of groups, what was summed is another,
-    and often much smaller: all groups together hold what all rows together did.
+    The number of rows times the largest value is one. Where the column holds sums of groups, what was summed is
+    another, and often much smaller: all groups together hold what all rows together did.
 
     Parameters
     ----------
