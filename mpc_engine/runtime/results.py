@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.ir import DType, Field, Plan
-from mpc_compiler.lower.program import ORDER, ROW_VALID
-from mpc_engine.errors import ProtocolMismatchError
+from mpc_compiler.lower.program import CHECK, ORDER, ROW_VALID
+from mpc_engine.errors import ProtocolMismatchError, RangeError
 from mpc_engine.io.encode import decode_column
 from mpc_engine.io.tables import from_ipc
 from mpc_engine.runtime.backend import splitter_for
@@ -32,9 +32,21 @@ def assemble(
     """Every output of a plan as the receiver sees it.
 
     Discloses the results to the caller; nothing else is in the shares that the parties released.
+
+    Raises
+    ------
+    RangeError
+        When more rows matched than the bound of a merge allows.
     """
     clear = {table.output: table.arrow for report in reports.values() for table in report.tables}
     arrays = _reconstruct([reports[party].wires for party in computing], protocol)
+    fits = arrays.get((CHECK.relation, CHECK.column, CHECK.valid))
+    if fits is not None and not fits.all():
+        raise RangeError(
+            "more rows match than the bound of a merge allows",
+            code="MPC-0209",
+            hint="raise max_rows; the run disclosed that it is too small, and nothing else",
+        )
     found = {}
     for output in plan.outputs:
         fields = tuple(schema_of(output.rel))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mpc_compiler.check.infer import expr_type, rows_of, schema_of
+from mpc_compiler.check.keys import is_unique
 from mpc_compiler.check.mass import mass_of
 from mpc_compiler.check.scalars import SCALARS
 from mpc_compiler.errors import RangeError, UnsupportedError
@@ -16,6 +17,7 @@ from mpc_compiler.ir import (
     Expr,
     Filter,
     Fit,
+    Join,
     Literal,
     Metric,
     Project,
@@ -51,6 +53,8 @@ def check_secret(rel: Rel) -> None:
             _expression(node.predicate, schema_of(node.input))
         elif isinstance(node, Aggregate):
             _aggregate(node)
+        elif isinstance(node, Join):
+            _join(node)
         if isinstance(node, Fit | Metric) or (
             isinstance(node, Aggregate) and any(a.function == "mean" for a in node.aggs)
         ):
@@ -64,6 +68,24 @@ def _rows(node: Aggregate | Fit | Metric) -> None:
             f"{rows} rows are more than the {limit} that this step is exact for",
             code="MPC-0208",
             hint="filter or aggregate at the owners first, or work on a sample",
+            node=node,
+        )
+
+
+def _join(node: Join) -> None:
+    for side, on in ((node.left, node.left_on), (node.right, node.right_on)):
+        for name in on:
+            field = schema_of(side).field(name)
+            assert field is not None
+            _fits(field.dtype, name, node)
+    if node.how in ("semi", "anti", "cross") or node.most:
+        return
+    if not is_unique(node.left, node.left_on) and not is_unique(node.right, node.right_on):
+        names = f"{' and '.join(node.left_on)} nor {' and '.join(node.right_on)}"
+        raise UnsupportedError(
+            f"neither {names} is known to be unique: how many rows match is a secret, so it needs a bound",
+            code="MPC-0332",
+            hint="group one side by the key first, declare mpc.Source(data, keys=[...]), or merge(..., max_rows=)",
             node=node,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mpc_compiler.ir import Aggregate, Filter, Limit, Local, Plan, Rel, Scan, Schema, Sort, walk
+from mpc_compiler.ir import Aggregate, Filter, Join, Limit, Local, Plan, Rel, Scan, Schema, Sort, walk
 from mpc_compiler.lower.stages import Align, Compute, Disclosure, LocalQuery, Release, Stage
 from mpc_compiler.options import Options
 
@@ -33,6 +33,11 @@ def disclosures_of(placed: Plan, stages: tuple[Stage, ...], options: Options) ->
     for stage in stages:
         if isinstance(stage, Align):
             found += _alignment(stage, queries)
+    for node in walk(*(output.rel for output in placed.outputs)):
+        if isinstance(node, Join) and node.most and node.method == "obliviously":
+            to = tuple(dict.fromkeys(name for output in placed.outputs for name in output.receivers))
+            on = " and ".join(f"{_plain(a)} = {_plain(b)}" for a, b in zip(node.left_on, node.right_on, strict=True))
+            found.append(Disclosure(f"whether more than {node.most} pairs of rows match", to, f"the merge on {on}"))
     roots = {output.name: output.rel for output in placed.outputs}
     found += [_released(stage, roots[stage.output]) for stage in stages if isinstance(stage, Release)]
     return tuple(dict.fromkeys(found))

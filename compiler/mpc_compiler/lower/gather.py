@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mpc_compiler.check import expr_field, owners_of, rows_of, schema_of
+from mpc_compiler.check import expr_field, rows_of, schema_of
 from mpc_compiler.check.keys import keys_of
-from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ir import Column, Expr, Field, Item, Join, Local, Project, Rel, Scan, Shared, column, make, walk
 from mpc_compiler.lower.sql_rel import to_sql
 from mpc_compiler.lower.stages import Align, Input, LocalQuery, Wanted
@@ -142,12 +141,7 @@ class Gatherer:
             below = self._source(rel.input)
             columns = {i.name: below.columns[i.expr.name] for i in rel.items if isinstance(i.expr, Column)}
             return _Source(below.id, columns, below.members, below.rows)
-        raise UnsupportedError(
-            f"cannot merge with the result of {type(rel).__name__.lower()} over {' and '.join(owners_of(rel))}",
-            code="MPC-0307",
-            hint="merge the owners' tables first, then filter, group or model the merged table",
-            node=rel,
-        )
+        raise TypeError(f"{type(rel).__name__} is not what owners hold")
 
     def _local(self, rel: Local) -> _Source:
         core, items = _strip(rel.input)
@@ -159,15 +153,8 @@ class Gatherer:
 
     def _join(self, rel: Join) -> _Source:
         left, right = self._source(rel.left), self._source(rel.right)
-        if {query.id for query in left.members} & {query.id for query in right.members}:
-            raise UnsupportedError(
-                "cannot merge a table with what was already merged from it",
-                code="MPC-0307",
-                hint="take all columns from the first merge; merge tables of one owner with each other first",
-                node=rel,
-            )
-        left_query, left_exprs = self._keys(left, rel.left_on, rel)
-        right_query, right_exprs = self._keys(right, rel.right_on, rel)
+        left_query, left_exprs = self._keys(left, rel.left_on)
+        right_query, right_exprs = self._keys(right, rel.right_on)
         key = (left.id, right.id, left_exprs, right_exprs)
         columns = left.columns | right.columns
         rows = rows_of(rel)
@@ -189,15 +176,9 @@ class Gatherer:
             )  # fmt: skip
         return _Source(self._aligns[key].id, columns, members, rows)
 
-    def _keys(self, source: _Source, on: tuple[str, ...], node: Join) -> tuple[_Query, tuple[Expr, ...]]:
+    def _keys(self, source: _Source, on: tuple[str, ...]) -> tuple[_Query, tuple[Expr, ...]]:
         found = [source.columns[name] for name in on]
-        if len({query.id for query, _ in found}) != 1:
-            raise UnsupportedError(
-                f"the merge keys {', '.join(on)} belong to several owners",
-                code="MPC-0308",
-                hint="merge on keys that one owner holds on each side",
-                node=node,
-            )
+        assert len({query.id for query, _ in found}) == 1
         return found[0][0], tuple(expr for _, expr in found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from mpc_compiler.ir import (
     DType,
     Filter,
     Fit,
+    Join,
     Limit,
     Metric,
     Project,
@@ -23,7 +25,9 @@ from mpc_compiler.ir import (
     Schema,
     Shared,
     Sort,
+    Union,
 )
+from mpc_compiler.lower.joins import join_tables, union_tables
 from mpc_compiler.lower.models import apply_model, fit_model, measure
 from mpc_compiler.lower.stages import Compute
 from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
@@ -31,7 +35,7 @@ from mpc_compiler.ops.order import SortKey, head, sort_values
 from mpc_compiler.ops.scalar import evaluate
 from mpc_compiler.ops.table import Column, Table, filter_rows, release
 
-__all__ = ["ORDER", "ROW_VALID", "Program", "Slot", "array_type", "build_program"]
+__all__ = ["CHECK", "ORDER", "ROW_VALID", "Program", "Slot", "array_type", "build_program"]
 
 ROW_VALID = "__valid"
 """Name of the slot that tells which rows of a result exist."""
@@ -59,6 +63,10 @@ class Slot:
     column: str
     valid: bool
     dtype: np.dtype[np.generic]
+
+
+CHECK = Slot("__check", "__fits", False, np.dtype(np.bool_))
+"""Whether every join stayed within its bound, bool [1]: opened to the receivers where a plan has such joins."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +131,9 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
             for slot, array in _outputs(name, release(run.table(rel)), schema_of(rel)):
                 outputs.append(slot)
                 made.append(array)
+        if run.checks:
+            outputs.append(CHECK)
+            made.append(functools.reduce(jnp.logical_and, run.checks).reshape(1))
         return tuple(made)
 
     specs = tuple(jax.ShapeDtypeStruct((rows[slot.relation],), slot.dtype) for slot in slots)
@@ -153,6 +164,8 @@ class _Run:
         self._rows = rows
         self._kernels = kernels
         self._done: dict[Rel, Table] = {}
+        self.checks: list[jax.Array] = []
+        """bool [] each: what must hold for the results to be complete."""
 
     def table(self, rel: Rel) -> Table:
         """The rows of ``rel`` as arrays."""
@@ -172,6 +185,10 @@ class _Run:
             below = self.table(rel.input)
             mask = evaluate(rel.predicate, below, schema_of(rel.input))
             return filter_rows(below, mask.value if mask.valid is None else mask.value & mask.valid)
+        if isinstance(rel, Join):
+            return join_tables(rel, self.table(rel.left), self.table(rel.right), self.checks)
+        if isinstance(rel, Union):
+            return union_tables(rel, self.table(rel.left), self.table(rel.right))
         if isinstance(rel, Aggregate):
             return _aggregate(rel, self.table(rel.input), kernels=self._kernels)
         if isinstance(rel, Sort):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from mpc_compiler.check import owners_of, schema_of
+from mpc_compiler.check import schema_of
 from mpc_compiler.check.keys import is_unique
-from mpc_compiler.ir import Column, Join, Local, Plan, Project, Rel, make, transform_plan
+from mpc_compiler.ir import Column, Join, Local, Plan, Project, Rel, inputs_of, make, transform_plan
 
 __all__ = ["choose_joins", "is_leaf"]
 
@@ -15,7 +15,8 @@ def choose_joins(plan: Plan) -> Plan:
     """Decide between the intersection of what owners hold in the clear, and a join on shares.
 
     An intersection needs an inner join on keys that are unique and never missing on both sides, each held by one owner.
-    It is two orders of magnitude cheaper, and discloses which rows match.
+    It is two orders of magnitude cheaper, and discloses which rows match. Where nothing is known of either key it is
+    tried: owners then find out, and a key that repeats ends the run.
 
     Examples
     --------
@@ -49,8 +50,17 @@ def _intersects(rel: Join) -> bool:
         return False
     sides = ((rel.left, rel.left_on), (rel.right, rel.right_on))
     for side, on in sides:
-        fields = [schema_of(side).field(name) for name in on]
-        if len({field.owners for field in fields if field is not None}) != 1:
+        fields = [field for name in on if (field := schema_of(side).field(name)) is not None]
+        if len({field.owners for field in fields}) != 1 or any(field.dtype.nullable for field in fields):
             return False
+    if not _rows(rel.left).isdisjoint(_rows(rel.right)):
+        return False  # rows of one table cannot be aligned with themselves in two ways
     unique = [is_unique(side, on) for side, on in sides]
-    return all(unique) or (not any(unique) and bool(owners_of(rel)))
+    return all(unique) or not any(unique)
+
+
+def _rows(rel: Rel) -> frozenset[Rel]:
+    """The local row sets that a leaf is made of, whatever columns are chosen of them."""
+    if isinstance(rel, Local):
+        return frozenset((rel.input.input if isinstance(rel.input, Project) else rel.input,))
+    return frozenset().union(*(_rows(child) for child in inputs_of(rel)))
