@@ -10,7 +10,7 @@ from jax import Array
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.check.keys import is_unique
-from mpc_compiler.ir import DType, Join, Schema, Union
+from mpc_compiler.ir import DType, Join, Rel, Schema, Union
 from mpc_compiler.ops.join import JoinKey, attach_row, join
 from mpc_compiler.ops.recode import recode
 from mpc_compiler.ops.table import Column, Table
@@ -59,8 +59,8 @@ def _of(schema: Schema, name: str) -> DType:
     return field.dtype
 
 
-def _type(rel: object, name: str) -> DType:
-    return _of(schema_of(rel), name)  # type: ignore[arg-type]
+def _type(rel: Rel, name: str) -> DType:
+    return _of(schema_of(rel), name)
 
 
 def _key(

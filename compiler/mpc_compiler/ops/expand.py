@@ -68,8 +68,8 @@ def expand(left: Side, right: Side, most: int) -> Pairs:
 
     Notes
     -----
-    A sort and a scan of the right rows, a lookup from m to n rows, a sort of n + most rows and a compaction, and a lookup
-    from m to most rows.
+    A sort and a scan of the right rows, a lookup from m to n rows, a sort of n + most rows and a compaction, and a
+    lookup from m to most rows.
 
     Examples
     --------

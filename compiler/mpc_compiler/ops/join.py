@@ -235,7 +235,7 @@ def _many_to_many(left: Table, right: Table, pair: tuple[_Words, _Words], most: 
         Side(words.words, words.bits, words.alive, [*column_arrays(table.columns), rank])
         for table, words, (rank, _) in zip((left, right), pair, ranks, strict=True)
     ]
-    pairs = expand(*sides, most)
+    pairs = expand(sides[0], sides[1], most)
     checks.append(pairs.fits)
     columns = with_arrays(left.columns, pairs.left[:-1]) | with_arrays(right.columns, pairs.right[:-1])
     order = pairs.left[-1] * (1 << ranks[1][1]) + pairs.right[-1]
@@ -266,4 +266,3 @@ def _by_left(parts: Sequence[Table], left: Table) -> Table:
     both_parts = below(replace(matched, order=None), replace(alone, order=None))
     order = jnp.concatenate([matched.order, rank * (1 << shift)])
     return replace(both_parts, order=order, order_bits=matched.order_bits)
-
