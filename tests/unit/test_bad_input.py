@@ -227,13 +227,17 @@ def test_no_branch_on_a_secret(loans: mpc.DataFrame, act: Callable[[Any], Any], 
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
-def test_repeated_merge_keys(shared: mpc.Session) -> None:
+def test_keys_that_repeat_on_both_sides(shared: mpc.Session) -> None:
     loans, scores = shared.table("bank.loans"), shared.table("bureau.scores")
+    again = scores.assign(half=lambda t: (t.key > 3).astype(int))
     with pytest.raises(SchemaError, match="the merge key 'twice' of bank is not unique") as caught:
-        loans.merge(scores, left_on="twice", right_on="key").collect()
+        loans.merge(again, left_on="twice", right_on="half").collect()
     assert caught.value.code == "MPC-0108"
     assert caught.value.hint == "group first: df.groupby('twice').agg(...), then merge"
     works(shared)
+    once = loans.merge(scores, left_on="twice", right_on="key")
+    want = LOANS.merge(SCORES, left_on="twice", right_on="key")
+    assert once.collect()["id"].tolist() == want["id"].tolist()
     grouped = loans.groupby("twice").agg(total=("amount", "sum")).reset_index()
     assert grouped.merge(scores, left_on="twice", right_on="key").total.sum().collect() == 350 - 80 + 40 + 7
 
