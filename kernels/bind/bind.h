@@ -5,4 +5,5 @@
 #include "mpc_kernels/isa.h"
 
 void bind_arith(nanobind::module_& m, mpc_kernels::Isa isa);
+void bind_prg(nanobind::module_& m, mpc_kernels::Isa isa);
 void bind_bits(nanobind::module_& m, mpc_kernels::Isa isa);

@@ -63,5 +63,6 @@ NB_MODULE(_native, m) {
       "One party's additive part of a replicated matrix product mod 2^64.");
   bind_arith(m, isa);
   bind_bits(m, isa);
+  bind_prg(m, isa);
   m.def("isa", [isa] { return mpc_kernels::name(isa); }, "The instruction set in use.");
 }

@@ -35,9 +35,11 @@ from mpc_kernels.permute import (
     random_permutation_var,
     scatter_rows_var,
 )
+from mpc_kernels.prg import Place, has_aes, prg_fill, prg_zero, replicated_dot_masked
 
 __all__ = [
     "NATIVE",
+    "Place",
     "and_local",
     "bincount_var",
     "compose_var",
@@ -45,6 +47,7 @@ __all__ = [
     "first_difference_local",
     "gather_rows_var",
     "group_order_var",
+    "has_aes",
     "invert_var",
     "isa",
     "majority_local",
@@ -54,8 +57,11 @@ __all__ = [
     "plane_words",
     "planes_to_rows",
     "prefix_sum",
+    "prg_fill",
+    "prg_zero",
     "random_permutation_var",
     "replicated_dot_local",
+    "replicated_dot_masked",
     "replicated_matmul_local",
     "rows_to_planes",
     "scatter_rows_var",

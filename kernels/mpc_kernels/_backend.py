@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mpc_kernels import _reference
 from mpc_kernels._backend_bits import BitKernels
 from mpc_kernels._reference_arith import ArithKernels
+from mpc_kernels._reference_prg import PrgKernels
 
 _ADVICE = (
     "mpc_kernels: the compiled kernels were not built, so their numpy reference runs instead, many times slower. "
@@ -17,7 +18,7 @@ _ADVICE = (
 )
 
 
-class Kernels(ArithKernels, BitKernels, Protocol):
+class Kernels(ArithKernels, BitKernels, PrgKernels, Protocol):
     """What an implementation provides. Arguments have been checked; see `mpc_kernels.matmul` for the contracts."""
 
     def matmul64(self, a: NDArray[np.uint64], b: NDArray[np.uint64], threads: int) -> NDArray[np.uint64]:

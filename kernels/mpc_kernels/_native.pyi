@@ -79,5 +79,17 @@ def random_permutation_var(words: Annotated[NDArray[numpy.uint64], dict(shape=(N
 def group_order_var(group: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu', writable=False)], order: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu')], start: Annotated[NDArray[numpy.uint32], dict(shape=(None,), order='C', device='cpu')]) -> None:
     """Stable order of rows by group."""
 
+def has_aes() -> bool:
+    """Whether the streams can be computed here."""
+
+def prg_fill(seed: bytes, offset: int, out: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu')]) -> None:
+    """Bytes of a pseudo-random stream."""
+
+def prg_zero(plus: bytes, plus_offset: int, minus: bytes, minus_offset: int, bits: bool, out: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu')]) -> None:
+    """One party's part of a sharing of zero."""
+
+def replicated_dot_masked(a: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], plus: bytes, plus_offset: int, minus: bytes, minus_offset: int, out: Annotated[NDArray[numpy.uint64], dict(shape=(None,), order='C', device='cpu')], threads: int) -> None:
+    """Replicated dot products with masks made on the way."""
+
 def isa() -> str:
     """The instruction set in use."""

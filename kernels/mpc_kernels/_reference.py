@@ -31,6 +31,7 @@ from mpc_kernels._reference_bits import (
     rows_to_planes,
     scatter_rows_var,
 )
+from mpc_kernels._reference_prg import has_aes, prg_fill, prg_zero, replicated_dot_masked
 
 __all__ = [
     "and_local",
@@ -40,6 +41,7 @@ __all__ = [
     "gather_index_var",
     "gather_rows_var",
     "group_order_var",
+    "has_aes",
     "invert_index_var",
     "isa",
     "majority_local",
@@ -48,8 +50,11 @@ __all__ = [
     "pick_planes_var",
     "planes_to_rows",
     "prefix_sum",
+    "prg_fill",
+    "prg_zero",
     "random_permutation_var",
     "replicated_dot_local",
+    "replicated_dot_masked",
     "replicated_matmul_local",
     "rows_to_planes",
     "scatter_rows_var",

@@ -32,20 +32,35 @@ inline MPC_INLINE void add_products(const u64* a, const u64* b, u64* out, size_t
 
 }  // namespace
 
+void replicated_dot_rows(const u64* a, const u64* b, const u64* plus, const u64* minus, u64* out, size_t terms,
+                         size_t n, size_t first, size_t count, Isa isa) {
+  const size_t last = first + count;
+  run_for(isa, [=](size_t begin, size_t end) MPC_INLINE {
+    if (terms == 1 && plus != nullptr && minus != nullptr) {
+      for (size_t i = begin; i < end; ++i) {
+        const u64 a0 = a[2 * i], a1 = a[2 * i + 1], b0 = b[2 * i], b1 = b[2 * i + 1];
+        out[i] = a0 * (b0 + b1) + a1 * b0 + (plus[i - first] - minus[i - first]);
+      }
+      return;
+    }
+    if (terms == 0) std::fill(out + begin, out + end, u64{0});
+    if (terms > 0) add_products<true>(a, b, out, begin, end);
+    for (size_t j = 1; j < terms; ++j) add_products<false>(a + 2 * n * j, b + 2 * n * j, out, begin, end);
+    if (plus != nullptr) {
+      for (size_t i = begin; i < end; ++i) out[i] += plus[i - first];
+    }
+    if (minus != nullptr) {
+      for (size_t i = begin; i < end; ++i) out[i] -= minus[i - first];
+    }
+  }, first, last);
+}
+
 void replicated_dot_local(const u64* a, const u64* b, const u64* plus, const u64* minus, u64* out, size_t terms,
                           size_t n, size_t threads, Isa isa) {
-  elementwise(n, threads, isa, [=](size_t begin, size_t end) MPC_INLINE {
+  elementwise(n, threads, Isa::portable, [=](size_t begin, size_t end) {
     for (size_t at = begin; at < end; at += kBlock) {
-      const size_t stop = std::min(at + kBlock, end);
-      if (terms == 0) std::fill(out + at, out + stop, u64{0});
-      if (terms > 0) add_products<true>(a, b, out, at, stop);
-      for (size_t j = 1; j < terms; ++j) add_products<false>(a + 2 * n * j, b + 2 * n * j, out, at, stop);
-      if (plus != nullptr) {
-        for (size_t i = at; i < stop; ++i) out[i] += plus[i];
-      }
-      if (minus != nullptr) {
-        for (size_t i = at; i < stop; ++i) out[i] -= minus[i];
-      }
+      const u64 *add = plus == nullptr ? nullptr : plus + at, *subtract = minus == nullptr ? nullptr : minus + at;
+      replicated_dot_rows(a, b, add, subtract, out, terms, n, at, std::min(kBlock, end - at), isa);
     }
   });
 }

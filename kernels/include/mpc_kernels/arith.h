@@ -23,6 +23,12 @@ void replicated_dot_local(const std::uint64_t* a, const std::uint64_t* b, const 
                           const std::uint64_t* minus, std::uint64_t* out, std::size_t terms, std::size_t n,
                           std::size_t threads, Isa isa);
 
+// The same for the rows first, ..., first + count - 1 only: few enough that their sums stay in the cache. `plus` and
+// `minus` are the masks of these rows, or null; the other arrays are whole.
+void replicated_dot_rows(const std::uint64_t* a, const std::uint64_t* b, const std::uint64_t* plus,
+                         const std::uint64_t* minus, std::uint64_t* out, std::size_t terms, std::size_t n,
+                         std::size_t first, std::size_t count, Isa isa);
+
 // out[i] = (own[i], next[i]): what a party holds after a reshare.
 void pair_up(const std::uint64_t* own, const std::uint64_t* next, std::uint64_t* out, std::size_t n,
              std::size_t threads, Isa isa);

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import mpc_kernels
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
+from mpc_kernels.prg import replicated_dot_masked
 
 __all__ = [
     "Pairs",
@@ -233,7 +234,7 @@ def dot(party: Replicated, x: Pairs, y: Pairs) -> Pairs:
     -------
     ndarray of uint64, shape [..., 2]
     """
-    part = masked_dot(party, x, y, plus=party.rank, minus=(party.rank + 1) % 3)
+    part = _zero_masked_dot(party, x, y)
     return reshare_masked(party, part).reshape(*x.shape[1:-1], 2)
 
 
@@ -265,6 +266,16 @@ def multiply(party: Replicated, x: Pairs, y: Pairs) -> Pairs:
 def square(party: Replicated, x: Pairs) -> Pairs:
     """Multiply by itself; costs a :func:`multiply`."""
     return multiply(party, x, x)
+
+
+def _zero_masked_dot(party: Replicated, x: Pairs, y: Pairs) -> Part:
+    """Return this party's part of ``sum_j x[j] * y[j]``, masked with a sharing of zero; local."""
+    shape = (x.shape[0], rows_of(x, y), 2)
+    masks = party.masks(shape[1])
+    if masks is None:
+        return masked_dot(party, x, y, plus=party.rank, minus=(party.rank + 1) % 3)
+    left, right = (flat(factor).reshape(shape) for factor in (x, y))
+    return replicated_dot_masked(left, right, *masks, np.empty(shape[1], np.uint64), threads=party.threads)
 
 
 def masked_dot(party: Replicated, x: Pairs, y: Pairs, *, plus: int | None, minus: int | None) -> Part:

@@ -108,9 +108,7 @@ def constant(party: Replicated, values: NDArray[np.integer[Any]], bits: int) -> 
 
 def zero_bits(party: Replicated, words: int) -> Words:
     """Return this party's part of a fresh sharing of zero bits; no message. The three parts XOR to 0."""
-    own = party.stream(party.rank, words)
-    own ^= party.stream((party.rank + 1) % 3, words)
-    return own
+    return party.zero_bits(words)
 
 
 def receive_next(party: Replicated, part: Words) -> Words:

@@ -7,7 +7,8 @@ semi-honest party (Araki, Furukawa, Lindell, Nof, Ohara: "High-Throughput Semi-H
 with an Honest Majority", CCS 2016, protocol 3.1; zero sharing section 3.2).
 
 The pseudo-random generators are AES-128 in counter mode, one for each pair of parties and never rewound: the two that
-know a seed take the same amounts in the same order, so no output is used twice.
+know a seed take the same amounts in the same order, so no output is used twice. Kernels with AES instructions compute
+them, often on the way of what they mask; the library does where the CPU has none. The streams are the same.
 
 Each operation declares its cost exactly; tests compare the declaration with what was sent.
 """
@@ -25,11 +26,14 @@ from numpy.typing import NDArray
 import mpc_kernels
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.runtime.channel import Channel
+from mpc_kernels.prg import Place, has_aes, prg_fill, prg_zero
 
 __all__ = ["ChannelLinks", "Cost", "Links", "Pairs", "Replicated", "matmul_cost", "setup_cost"]
 
 SEED_BYTES = 32
 _ZEROS = bytes(1 << 18)
+_NATIVE_STREAMS = has_aes()
+"""All of a process's streams are computed by our kernels, or all by the library: a place is a count of bytes taken."""
 
 Pairs = NDArray[np.uint64]
 Payload = bytes | memoryview | NDArray[np.generic]
@@ -184,9 +188,32 @@ class Replicated:
         ndarray of uint64, shape [size]
             F(k_r) - F(k_{r+1}); the three parts sum to zero mod 2^64 and any two are uniform.
         """
-        own = self.stream(self.rank, size)
-        own -= self.stream(self._next, size)
-        return own
+        return self._zero(size, bits=False)
+
+    def zero_bits(self, words: int) -> NDArray[np.uint64]:
+        """Return this party's part of a fresh sharing of zero bits, 64 in each word; no message. The parts XOR to 0."""
+        return self._zero(words, bits=True)
+
+    def _zero(self, size: int, *, bits: bool) -> NDArray[np.uint64]:
+        places = self.masks(size)
+        if places is not None:
+            return prg_zero(*places, np.empty(size, np.uint64), bits=bits)
+        own, after = self.stream(self.rank, size), self.stream(self._next, size)
+        return (np.bitwise_xor if bits else np.subtract)(own, after, out=own)
+
+    def masks(self, size: int) -> tuple[Place, Place] | None:
+        """Take a mask of `size` ring elements for a kernel that computes it: :meth:`zero` is the first less the second.
+
+        Returns
+        -------
+        tuple of Place, or None
+            None where the kernels have no AES instructions: nothing is taken then.
+        """
+        if not self._streams:
+            raise RuntimeError("call setup() first")
+        if not _NATIVE_STREAMS:
+            return None
+        return self._streams[self.rank].place(8 * size), self._streams[self._next].place(8 * size)
 
     def reshare(self, part: NDArray[np.uint64]) -> Pairs:
         """Turn an additive sharing into a replicated one: one round, 8 bytes an element sent by every party.
@@ -232,13 +259,22 @@ class Replicated:
 
 
 class _Stream:
-    """AES-128 in counter mode; the seed is the key and the first counter block."""
+    """AES-128 in counter mode; the seed is the key and the first counter block. The library's, without our kernels."""
 
     def __init__(self, seed: bytes) -> None:
+        self._seed, self._used = seed, 0
         self._cipher = Cipher(algorithms.AES(seed[:16]), modes.CTR(seed[16:])).encryptor()
+
+    def place(self, size: int) -> Place:
+        """Return where the next `size` bytes are, which are then taken; for kernels."""
+        at = Place(self._seed, self._used)
+        self._used += size
+        return at
 
     def take(self, size: int) -> NDArray[np.uint8]:
         out = np.empty(-(-size // 8), np.uint64).view(np.uint8)[:size]  # aligned for any element type
+        if _NATIVE_STREAMS:
+            return prg_fill(self.place(size), out)
         view = out.data
         for at in range(0, size, len(_ZEROS)):
             piece = view[at : at + len(_ZEROS)]
