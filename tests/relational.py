@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mpc_engine.runtime.replicated import bit_cost, bits, group, join, known, radix, shuffle, sort, topk
+from mpc_engine.runtime.replicated import bit_cost, bits, group, known, lookup, radix, shuffle, sort, topk
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.core import Replicated
 from tests.columns import Values, number, planes
-from tests.operation import ANY, FLAG, Operation, moved, total
+from tests.operation import ANY, FLAG, Operation, exact, moved, total
 
 
 def ordered(key: Values) -> Values:
@@ -53,15 +53,22 @@ def group_truth(key: Values, x: Values, value: Values, valid: Values) -> tuple[V
     return tuple(np.pad(np.asarray(column), (0, len(key) - len(least))) for column in columns)
 
 
-def joined(p: Replicated, left: Any, valid: Any, x: Any, right: Any, right_valid: Any) -> tuple[Any, ...]:
-    found = join.join_unique(p, left, right, [x], left_valid=valid, right_valid=right_valid)
+def looked_up(p: Replicated, left: Any, x: Any, y: Any, right: Any, *, method: Any) -> tuple[Any, ...]:
+    found = lookup.lookup(p, left, right, [x, y], method=method)
     return found.match, *found.columns
 
 
-def join_truth(left: Values, valid: Values, x: Values, right: Values, right_valid: Values) -> tuple[Values, ...]:
-    table = pd.Series(x, index=left)[valid == 1]
-    match = right_valid.astype(bool) & np.isin(right, table.index)
-    return match, table.reindex(right, fill_value=0).to_numpy() * match
+def lookup_truth(left: Values, x: Values, y: Values, right: Values) -> tuple[Values, ...]:
+    """Whether there is a row, and what the last one with the key has."""
+    last = pd.DataFrame({"x": x, "y": y}, index=left).groupby(level=0).last()
+    found = last.reindex(right, fill_value=0)
+    return np.isin(right, left), found["x"].to_numpy(), found["y"].to_numpy()
+
+
+def where_found(found: Sequence[Values], truth: Sequence[Values]) -> None:
+    """The flags, and the columns where they are set."""
+    rows = truth[0] == 1
+    exact([found[0], *(column[rows] for column in found[1:])], [truth[0], *(column[rows] for column in truth[1:])])
 
 
 def sorted_(p: Replicated, key: Any, x: Any) -> tuple[Any, ...]:
@@ -113,6 +120,17 @@ def _group(by_sort: int) -> Operation:
     )
 
 
+def _lookup(method: Any, left: Any, **spread: Any) -> Operation:
+    return Operation(
+        (planes(20, shape=left), number(shape=left), planes(9, shape=left), planes(20)),
+        lambda p, *columns: looked_up(p, *columns, method=method),
+        lookup_truth,
+        lambda n: lookup.lookup_cost(left(n)[0], n, 20, [None, 9], method=method),
+        where_found,
+        **spread,
+    )
+
+
 MOVES = {
     "shuffle": Operation(
         (ANY, planes(9)),
@@ -128,6 +146,7 @@ MOVES = {
         lambda own, x, y: (x[ordered(own)], y[ordered(own)]),
         lambda n: known.permute_known_cost(1, n, [None, 9]),
     ),
+    "lookup by comparing": _lookup("compare", lambda n: (min(n, 12),)),
     "compact": Operation(
         (FLAG, ANY, planes(9)),
         lambda p, flag, x, y: tuple(compact(p, flag, [x, y])[0]),
@@ -167,19 +186,7 @@ OPENING = {
     ),
     "group_by by scan": _group(0),
     "group_by by sort": _group(1),
-    "join": Operation(
-        (
-            planes(20, shape=lambda n: (n // 4,), distinct=True),
-            planes(1, shape=lambda n: (n // 4,)),
-            number(shape=lambda n: (n // 4,)),
-            planes(20),
-            FLAG,
-        ),
-        joined,
-        join_truth,
-        lambda n: join.join_unique_cost(n // 4, n, 20, columns=1, left_valid=True, right_valid=True),
-        spread=(0.15, 0.3),
-    ),
+    "lookup by sorting": _lookup("sort", lambda n: (n // 4,), spread=(0.15, 0.3)),
     "top_k first": _top(1, largest=False),
     "top_k largest": _top(10, largest=True),
     "top_k smallest": _top(100, largest=False),

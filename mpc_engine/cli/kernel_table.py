@@ -20,7 +20,7 @@ from mpc_engine.runtime.replicated.bits import Bits, open_bits
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_engine.runtime.replicated.group import Extreme, group_by
-from mpc_engine.runtime.replicated.join import join_unique
+from mpc_engine.runtime.replicated.lookup import lookup
 from mpc_engine.runtime.replicated.shuffle import Column, Shuffle
 from mpc_engine.runtime.replicated.sort import sort_rows
 from mpc_engine.runtime.replicated.truncate import fixed_matmul, fixed_multiply
@@ -243,7 +243,7 @@ def _group_by(party: Replicated, x: list[Pairs], size: Size) -> Sequence[Column]
 
 def _join(party: Replicated, x: list[Pairs], size: Size) -> Sequence[Column]:
     known, foreign = (convert.a2b(party, key, size.bits) for key in x[:2])
-    found = join_unique(party, known, foreign, x[2:])
+    found = lookup(party, known, foreign, x[2:])
     return [arithmetic.from_public(party, np.arange(size.rows)), found.match, *found.columns]
 
 
@@ -291,7 +291,7 @@ def _groups_wrong(found: list[Array], clear: list[Array], truth: list[Array]) ->
 
 
 def _join_plain(x: list[Array], size: Size) -> list[Array]:
-    """Row numbers, matches and payloads of the foreign keys."""
+    """Row numbers, matches and payloads of the foreign keys, 0 where there is none."""
     known, foreign, *payload = x
     order = np.argsort(known)
     at = order[np.minimum(np.searchsorted(known, foreign, sorter=order), size.groups - 1)]
@@ -300,9 +300,12 @@ def _join_plain(x: list[Array], size: Size) -> list[Array]:
 
 
 def _join_wrong(found: list[Array], clear: list[Array], truth: list[Array]) -> float:
-    """Compare by row number: the order of rows is open."""
-    order = np.argsort(found[0])
-    return wrong([column[order] for column in found], clear, truth)
+    """Compare by row number, as the order of rows is open, and payloads where there is a match."""
+    order, match = np.argsort(found[0]), truth[1]
+    number, flag, *payload = (column[order] for column in found)
+    return wrong(
+        [number, flag, *(column[match] for column in payload)], clear, [*truth[:2], *(c[match] for c in truth[2:])]
+    )
 
 
 def _largest_error(found: list[Array], clear: list[Array], truth: list[Array]) -> float:

@@ -15,10 +15,12 @@ from mpc_compiler.partition import EITHER, NATIVE, KernelRegion
 from mpc_engine.runtime.device import Device
 from mpc_engine.runtime.local_kernels import LOCAL, Kernel, Params, as_bit, number
 from mpc_engine.runtime.replicated.approx import sigmoid
+from mpc_engine.runtime.replicated.bit_rows import head_rows, stack_rows, tail_rows
 from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.convert import a2b, is_zero, negative
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
+from mpc_engine.runtime.replicated.lookup import lookup
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
 from mpc_engine.runtime.replicated.one_hot import one_hot
 from mpc_engine.runtime.replicated.radix import choose, radix_order
@@ -148,6 +150,24 @@ def _key(party: Replicated, key: Column, width: int) -> Bits:
     return concat([low, xor(high, top)])
 
 
+def _lookup(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    bits = params["bits"]
+    words, payload = len(bits), inputs[2 * len(bits) :]
+    left, right = params["shapes"][0][0], params["shapes"][words][0]
+    sides = zip(inputs[:words], inputs[words : 2 * words], bits, strict=True)
+    parts = [_stacked_key(party, a, b, width) for a, b, width in sides if width]
+    key = concat(parts[::-1]) if parts else constant(party, np.zeros(left + right, np.uint64), 1)
+    found = lookup(party, head_rows(key, left), tail_rows(key, right), payload)
+    return [found.match, *found.columns]
+
+
+def _stacked_key(party: Replicated, left: Column, right: Column, width: int) -> Bits:
+    """The planes of both sides below each other; numbers are converted together."""
+    if isinstance(left, Bits) or isinstance(right, Bits):
+        return stack_rows([as_bit(party, left), as_bit(party, right)])
+    return a2b(party, np.concatenate([left, right]), width)
+
+
 def _compact(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
     flag, *payload = inputs
     if params["shapes"][0][0] < 2:
@@ -185,6 +205,7 @@ _KERNELS: dict[str, Kernel] = {
     **LOCAL,
     "ring_matmul": _ring_matmul,
     "sort_rows": _sort_rows,
+    "lookup": _lookup,
     "compact": _compact,
     "segment_scan": _segment_scan,
     "compare": lambda party, inputs, params: _compare(party, inputs, params["op"], params["bits"]),

@@ -31,7 +31,7 @@ from mpc_engine.runtime.replicated.bit_cost import (
 )
 from mpc_engine.runtime.replicated.cost import PartyCost, fixed_multiply_cost, multiply_cost
 from mpc_engine.runtime.replicated.group import group_by_cost
-from mpc_engine.runtime.replicated.join import join_unique_cost
+from mpc_engine.runtime.replicated.lookup import lookup_cost
 from tests.parties import run
 
 # Few enough rows that a sort compares all pairs at once: then its cost is exact, too.
@@ -57,7 +57,7 @@ COSTS: dict[str, list[PartyCost]] = {
     "shuffle": [shuffle_cost(1000, [None] * 4)],
     "compaction": [a2b_cost(1000, 1), compact_cost(1000, [None] * 2)],
     "groupby": [a2b_cost(100, 20), a2b_cost(100, 32), group_by_cost(100, 20, sums=1, extremes=[(32, 2)])],
-    "join": [a2b_cost(20, 32), a2b_cost(60, 32), join_unique_cost(20, 60, 32, columns=2)],
+    "join": [a2b_cost(20, 32), a2b_cost(60, 32), lookup_cost(20, 60, 32, [None] * 2)],
     "multiply": [multiply_cost(2000)],
     "fixed_multiply": [fixed_multiply_cost(2000)],
     "a2b": [a2b_cost(2000, 20)],

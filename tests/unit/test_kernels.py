@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 from jax.experimental import enable_x64
 
-from mpc_compiler.ops.primitives import compact, compare, one_hot, prefix_sum, ring_matmul, segment_scan, sort_rows
+from mpc_compiler.ops.primitives import (
+    compact,
+    compare,
+    lookup,
+    one_hot,
+    prefix_sum,
+    ring_matmul,
+    segment_scan,
+    sort_rows,
+)
 from mpc_compiler.partition import EITHER, NATIVE, KernelRegion, partition
 from mpc_engine.runtime.channel import MemoryHub
 from mpc_engine.runtime.kernels import Values, run_kernel
@@ -106,6 +115,23 @@ def sorts(x: Any, w: Any, f: Any, b: Any) -> Any:
     return [*one, *two, *flag, small[0], *small[2:], *digits]
 
 
+def lookups(x: Any, w: Any, f: Any, b: Any) -> Any:
+    """Of parts of the same columns; the first word of the key comes as bits on one side and as numbers on the other."""
+    moved = compact(w > 0, (b, x))
+    low, high = slice(0, 40), slice(40, None)
+    one = lookup([x[low]], [x[high]], [w[low], f[low], b[low]], [4])
+    two = lookup([moved[0][low], x[low]], [b[high], x[high]], [x[low] + 0, b[low]], [1, 4])
+    wide = lookup([w[low], x[low] * 0], [jnp.roll(w, 3)[high], x[high] * 0], [x[low]], [64, 0])
+    few = lookup([x[:5], b[:5]], [x, b], [f[:5], w[:5], b[:5]], [4, 1])
+    none = lookup([x[low]], [x[high] + 16], [], [5])
+    known = lookup([jnp.arange(9)], [x], [jnp.arange(9) ** 2], [5])
+    found = [one, two, wide, few, none, known]
+    return [
+        *(flag for flag, _ in found),
+        *(jnp.where(flag, column, jnp.zeros((), column.dtype)) for flag, columns in found for column in columns),
+    ]
+
+
 def comparisons(x: Any, w: Any, f: Any, b: Any) -> Any:
     table = jnp.stack([x, x + 1]) >= jnp.asarray([[3], [9]])
     return [x < 9, f <= 0.25, w > x, x >= x[::-1], x == 3, f != f[::-1], w == w, table, jnp.where(table[0], f, -f)]
@@ -160,7 +186,7 @@ def loop(x: Any, w: Any, f: Any, b: Any) -> Any:
 
 
 PROGRAMS = [
-    *(flags_then_movers, flags_as_numbers, sorts, comparisons, narrow_comparisons),
+    *(flags_then_movers, flags_as_numbers, sorts, lookups, comparisons, narrow_comparisons),
     *(scans, products, on_the_way, codes, loop),
 ]
 

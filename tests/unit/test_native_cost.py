@@ -14,6 +14,7 @@ from mpc_engine.runtime.replicated.bit_cost import (
 )
 from mpc_engine.runtime.replicated.core import matmul_cost
 from mpc_engine.runtime.replicated.cost import PartyCost, segment_scan_cost
+from mpc_engine.runtime.replicated.lookup import lookup_cost
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme_cost
 from mpc_engine.runtime.replicated.one_hot import one_hot_cost
 
@@ -45,6 +46,9 @@ def test_expectations_are_close(rows: int) -> None:
     for bits in (12, 32, 64):
         close(native.compare_native(rows, bits), negative_cost(rows, bits), size=1.8, rounds=2)
         close(native.sort_rows_native(rows, bits, [64, 1]), sort_cost(rows, bits, [None, 1]), size=1.5, rounds=2)
+        for left in (3, rows // 5, rows):
+            declared = lookup_cost(left, rows, bits, [None, 1, None])
+            close(native.lookup_native(left, rows, bits, [64, 1, 64], known=bits), declared, size=1.5, rounds=2.5)
     for op in ("sum", "copy"):
         declared = segment_scan_cost(rows, 1, copy=op == "copy")
         close(native.segment_scan_native(rows, op), declared, size=1.2, rounds=1.2)

@@ -12,8 +12,8 @@ from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.exponential import exp
 from mpc_engine.runtime.replicated.group import Extreme, group_by
 from mpc_engine.runtime.replicated.histogram import bincount_known
-from mpc_engine.runtime.replicated.join import join_unique
 from mpc_engine.runtime.replicated.known import permute_known
+from mpc_engine.runtime.replicated.lookup import lookup
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
 from mpc_engine.runtime.replicated.radix import radix_order
 from mpc_engine.runtime.replicated.topk import top_k
@@ -28,7 +28,8 @@ def own(p: Replicated, values: np.ndarray) -> Any:
 
 OPERATIONS: dict[str, Callable[[Replicated, Pairs], object]] = {
     "group_by": lambda p, x: group_by(p, constant(p, ROWS, 7), [x], [Extreme(constant(p, ROWS, 7))]),
-    "join": lambda p, x: join_unique(p, constant(p, ROWS, 7), constant(p, ROWS, 7), [x]),
+    "lookup": lambda p, x: lookup(p, constant(p, ROWS, 7), constant(p, ROWS, 7), [x]),
+    "lookup by comparing": lambda p, x: lookup(p, constant(p, ROWS[:9], 7), constant(p, ROWS, 7), [x[:9]]),
     "top_k": lambda p, x: top_k(p, constant(p, ROWS, 7), [x], k=3),
     "radix": lambda p, x: radix_order(p, constant(p, ROWS, 7)),
     "extreme": lambda p, x: segment_extreme(p, x, x, op="max", bits=9),

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log2
 
-from mpc_compiler.cost.model import ZERO, Cost
+from mpc_compiler.cost.model import LAN, ZERO, Cost, seconds
 
 __all__ = [
     "compact_native",
     "compare_native",
     "equal_native",
+    "lookup_native",
     "one_hot_native",
     "ring_matmul_native",
     "segment_scan_native",
@@ -27,6 +28,9 @@ _INJECT = 24
 """Bytes that make a number of a shared bit, in two rounds."""
 _SPARE = 170_000
 """Comparisons that are worth one step less of a sort."""
+
+_FEW, _PAIRS = 64, 1 << 24
+"""Left rows, and pairs of rows, up to which a lookup may compare all pairs."""
 
 
 def ring_matmul_native(g: int, n: int, c: int) -> Cost:
@@ -102,6 +106,37 @@ def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0
     size, work = round(comparisons * ands * 3 / 8), round(comparisons * wide / 4)
     rank = Cost(round(8 * steps), size, work, exact=False)
     return _bits_of(n, bits - known) + _moved(n, [*[1] * wide, *widths]) + rank
+
+
+def lookup_native(left: int, right: int, bits: int, widths: Sequence[int], *, known: int = 0) -> Cost:
+    """Lookup of right rows among left rows: one sort of both and two passages, or all pairs of few left rows.
+
+    Parameters
+    ----------
+    left, right : int
+        Rows.
+    bits : int
+        Of all words of the key together.
+    widths : sequence of int
+        Bits of each payload column; see :func:`compact_native`.
+    known : int
+        How many of the key's bits are shared as bits already.
+    """
+    if not left or not right:
+        return ZERO
+    rows, both = left + right, [*widths, bits + 1]
+    words = [sum(n if width == 64 else width * _words(n) for width in both) for n in (left, right, rows)]
+    ends = Cost(0, 16 * (left + words[1]), 0)
+    moved = ends + Cost(9, 32 * (rows + left + words[0] + words[2]) + 24 * left, 20 * rows * len(both))
+    sort = sort_rows_native(rows, bits, [], known=bits)
+    found = Cost(bits.bit_length(), 24 * bits * _words(right), right * bits // 8)
+    by_sort = sort + moved + found
+    numbers = sum(width == 64 for width in widths)
+    pairs = Cost(bits.bit_length() + 10, 24 * bits * left * (_words(right) + _words(left)), left * right * bits // 8)
+    pairs += Cost(2, _INJECT * left * right, 10 * left * right) if numbers else ZERO
+    pairs += Cost(1, 24 * numbers * right, numbers * left * right // 8, exact=False)
+    few = left <= _FEW and left * right <= _PAIRS and seconds(pairs, LAN) < seconds(by_sort, LAN)
+    return _bits_of(rows, bits - known) + (pairs if few else by_sort)
 
 
 def segment_scan_native(n: int, op: str, *, bits: int = 64) -> Cost:

@@ -15,7 +15,7 @@ from mpc_compiler.cost.model import Cost
 from mpc_compiler.ops.define import RAW, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.fixed import encode_fixed
 
-__all__ = ["MOVERS", "compact", "pack", "sort_rows", "sort_rows_plain", "without_unused"]
+__all__ = ["MOVERS", "compact", "pack", "sort_rows", "sort_rows_plain", "widths", "without_unused"]
 
 _WORD = 62
 
@@ -67,7 +67,7 @@ def _sort_rows_shape(
     return [core.ShapedArray(a.shape, a.dtype) for a in (*kept, *avals[len(bits) :])]
 
 
-def _widths(avals: Avals) -> list[int]:
+def widths(avals: Avals) -> list[int]:
     """Bits of columns that native kernels move: one for a flag."""
     return [1 if aval.dtype == jnp.bool_ else RAW for aval in avals]
 
@@ -78,14 +78,14 @@ def _sort_rows_cost(protocol: str, engine: str, avals: Avals, params: Params) ->
         keys = avals[: len(bits)]
         known = sum(width for width, key in zip(bits, keys, strict=True) if key.dtype == jnp.bool_)
         moved = [key for key, kept in zip(keys, keep, strict=True) if kept]
-        widths = _widths([*moved, *avals[len(bits) :]])
+        columns = widths([*moved, *avals[len(bits) :]])
         if sum(bits) == 1:
-            return native.compact_native(avals[0].shape[0], widths, inject=True)
-        return native.sort_rows_native(avals[0].shape[0], sum(bits), widths, known=known)
-    columns = sum(keep) + len(avals) - len(bits)
+            return native.compact_native(avals[0].shape[0], columns, inject=True)
+        return native.sort_rows_native(avals[0].shape[0], sum(bits), columns, known=known)
+    count = sum(keep) + len(avals) - len(bits)
     if len(params["bits"]) == 1 and avals[0].dtype == jnp.bool_:
-        return costs.compact_spu(protocol, avals[0].shape[0], columns)
-    return costs.sort_rows_spu(protocol, avals[0].shape[0], sum(params["bits"]), columns)
+        return costs.compact_spu(protocol, avals[0].shape[0], count)
+    return costs.sort_rows_spu(protocol, avals[0].shape[0], sum(params["bits"]), count)
 
 
 _sort_rows_p = define("sort_rows", sort_rows_plain, _sort_rows_shape)
@@ -157,7 +157,7 @@ def _compact_plain(flag: Array, *payload: Array, method: str) -> list[Array]:
 
 def _compact_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
     if engine == "native":
-        return native.compact_native(avals[0].shape[0], _widths(avals[1:]), inject=True)
+        return native.compact_native(avals[0].shape[0], widths(avals[1:]), inject=True)
     return costs.compact_spu(protocol, avals[0].shape[0], len(avals) - 1)
 
 

@@ -22,7 +22,7 @@ IsPublic = Callable[[Any], bool]
 Where = Literal["spu", "native", "either"]
 NATIVE = frozenset(
     (
-        *("ring_matmul", "sort_rows", "compact", "segment_scan", "prefix_sum", "compare", "one_hot"),
+        *("ring_matmul", "sort_rows", "lookup", "compact", "segment_scan", "prefix_sum", "compare", "one_hot"),
         *("logistic", *COMPARISONS, *EQUALITIES),
     )
 )
@@ -132,7 +132,7 @@ def _fits(eqn: core.JaxprEqn, is_public: IsPublic) -> bool:
     secret = [not is_public(v) for v in eqn.invars]
     if name == "ring_matmul":
         return all(secret)  # SPU multiplies by public numbers for nothing
-    if name == "compare":
+    if name in ("compare", "lookup"):
         return any(secret)
     if name in PRIMITIVES:
         return secret[0] and (name != "segment_scan" or secret[1])

@@ -9,7 +9,7 @@ import numpy as np
 from mpc_engine.runtime.replicated.bits import Bits, Words
 from mpc_kernels.bits import plane_words, planes_to_rows, rows_to_planes
 
-__all__ = ["clear_row", "head_rows", "next_row", "previous_row", "stack_rows", "unstack_rows"]
+__all__ = ["clear_row", "head_rows", "next_row", "previous_row", "stack_rows", "tail_rows", "unstack_rows"]
 
 _ONE, _TOP = np.uint64(1), np.uint64(63)
 
@@ -56,6 +56,14 @@ def head_rows(x: Bits, rows: int) -> Bits:
         raise ValueError(f"there are {x.rows} rows, not {rows}")
     words = plane_words(rows)
     return Bits(np.ascontiguousarray(x.own[:, :words]), np.ascontiguousarray(x.next[:, :words]), rows)
+
+
+def tail_rows(x: Bits, rows: int) -> Bits:
+    """Return the last `rows` rows."""
+    if rows > x.rows:
+        raise ValueError(f"there are {x.rows} rows, not {rows}")
+    own, after = (planes_to_rows(np.ascontiguousarray(c), x.rows)[x.rows - rows :] for c in (x.own, x.next))
+    return Bits(rows_to_planes(own, x.bits), rows_to_planes(after, x.bits), rows)
 
 
 def stack_rows(parts: Sequence[Bits]) -> Bits:
