@@ -9,13 +9,19 @@ from typing import Any
 
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Expr, call, literal
-from mpc_engine.frame.scalar import constant, plain
+from mpc_engine.frame.scalar import constant, exact_constant, plain
 
 __all__ = ["cut_expression"]
 
 
 def cut_expression(
-    expr: Expr, bins: Sequence[float], labels: Sequence[Any] | bool | None, *, right: bool, include_lowest: bool
+    expr: Expr,
+    bins: Sequence[float],
+    labels: Sequence[Any] | bool | None,
+    *,
+    right: bool,
+    include_lowest: bool,
+    exact: bool = False,
 ) -> Expr:
     """The label of the interval that ``expr`` lies in; see :meth:`mpc_engine.frame.series.Series.cut`.
 
@@ -26,14 +32,14 @@ def cut_expression(
     SchemaError
         When the edges do not ascend, or there are not as many labels as intervals.
     """
-    edges = _edges(bins)
+    edges, edge = _edges(bins), exact_constant if exact else constant
     result: Expr = literal(None)
     for upper, label in zip(reversed(edges[1:]), reversed(_labels(edges, labels, right=right)), strict=True):
-        inside = call("le" if right else "lt", expr, literal(upper)) if upper < math.inf else call("notna", expr)
+        inside = call("le" if right else "lt", expr, edge(upper)) if upper < math.inf else call("notna", expr)
         result = call("where", inside, constant(label), result)
     if edges[0] == -math.inf:
         return result
-    below = call("lt" if include_lowest or not right else "le", expr, literal(edges[0]))
+    below = call("lt" if include_lowest or not right else "le", expr, edge(edges[0]))
     return call("where", below, literal(None), result)
 
 

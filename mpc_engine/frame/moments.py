@@ -88,10 +88,11 @@ class Moments:
         dtype = expr_type(expr, self._schema)
         low, high = dtype.bounds
         centre = (low + high) / 2 if dtype.kind == "float" else (low + high) // 2
-        half = max(high - centre, centre - low, 2.0**-20)
+        half = max((high - centre) / dtype.unit, (centre - low) / dtype.unit, 2.0**-20)
         most = min(_HALF_BITS, (_SUM_BITS - max(self._rows, 1).bit_length()) // 2)
         k = max(math.frexp(half)[1] - most, _FINEST)
-        centred = call("sub", expr, literal(centre))
+        middle = call("decimal", literal(int(centre)), literal(dtype.scale)) if dtype.scale else literal(centre)
+        centred = call("sub", expr, middle)
         return call("mul", call("float", centred), literal(2.0**-k)), k
 
     def _half(self, scaled: Expr) -> float:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mpc_compiler.errors import SchemaError, UnsupportedError
-from mpc_compiler.ir import Expr, literal
+from mpc_compiler.ir import Expr, decimal_literal, literal
 from mpc_engine.frame.base import Lazy
 from mpc_engine.frame.place import placed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Scalar", "constant", "no_branch", "plain"]
+__all__ = ["Scalar", "constant", "exact_constant", "no_branch", "plain"]
+
+_DIGITS = 9
+"""A float with at most so many digits behind the point stands for the decimal that it is written as."""
 
 
 def constant(value: Any) -> Expr:
@@ -21,6 +25,8 @@ def constant(value: Any) -> Expr:
     value = plain(value)
     if value is None or (isinstance(value, float) and value != value):
         return literal(None)
+    if isinstance(value, Decimal):
+        return decimal_literal(value)
     if isinstance(value, datetime.datetime):
         return literal(value.isoformat(sep=" "))
     if isinstance(value, datetime.date):
@@ -30,6 +36,24 @@ def constant(value: Any) -> Expr:
             f"cannot use a {type(value).__name__} here", code="MPC-0103", hint="a number, text, bool or date"
         )
     return literal(value)
+
+
+def exact_constant(value: Any) -> Expr:
+    """A constant beside a decimal column: a float is the decimal that it is written as, if that is short.
+
+    Examples
+    --------
+    >>> exact_constant(0.05), exact_constant(1 / 3), exact_constant(2)
+    (0.05, 0.3333333333333333, 2)
+    >>> exact_constant(0.05).op
+    'decimal'
+    """
+    value = plain(value)
+    if isinstance(value, float) and value - value == 0:
+        written = Decimal(repr(value))
+        if -int(written.as_tuple().exponent) <= _DIGITS:
+            return decimal_literal(written)
+    return constant(value)
 
 
 def plain(value: Any) -> Any:

@@ -28,7 +28,7 @@ from mpc_engine.frame.cut import cut_expression
 from mpc_engine.frame.operators import Operators
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.reductions import Reductions
-from mpc_engine.frame.scalar import Scalar, constant, no_branch
+from mpc_engine.frame.scalar import Scalar, constant, exact_constant, no_branch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +97,7 @@ class Series(Operators, Reductions):
     def _apply(self, op: Text, *others: Any, reverse: bool = False) -> Series:
         base, args = self._base, [self._expr]
         name = self.name
+        decimal = any(other.dtype.kind == "decimal" for other in (self, *others) if isinstance(other, Series))
         for other in others:
             if isinstance(other, Series):
                 one_session(self, other)
@@ -106,7 +107,7 @@ class Series(Operators, Reductions):
             elif isinstance(other, Lazy):
                 raise SchemaError(f"cannot combine a column with a {type(other).__name__}", code="MPC-0103")
             else:
-                args.append(constant(other))
+                args.append(exact_constant(other) if decimal else constant(other))
         return self._made(base, call(op, *(reversed(args) if reverse else args)), name)
 
     @placed
@@ -216,7 +217,8 @@ class Series(Operators, Reductions):
             raise UnsupportedError("map needs a dictionary", code="MPC-0301", hint="write an expression instead")
         result: Expr = literal(None)
         for key, value in reversed(mapping.items()):
-            result = call("where", call("eq", self._expr, constant(key)), constant(value), result)
+            at = exact_constant(key) if self.dtype.kind == "decimal" else constant(key)
+            result = call("where", call("eq", self._expr, at), constant(value), result)
         return self._made(self._base, result)
 
     @placed
@@ -255,7 +257,10 @@ class Series(Operators, Reductions):
         ['[18, 30)', '[30, 60)', '[60, inf)']
         """
         return self._made(
-            self._base, cut_expression(self._expr, bins, labels, right=right, include_lowest=include_lowest)
+            self._base,
+            cut_expression(
+                self._expr, bins, labels, right=right, include_lowest=include_lowest, exact=self.dtype.kind == "decimal"
+            ),
         )
 
     def rename(self, name: Text) -> Series:

@@ -75,7 +75,9 @@ def _listed(name: str, functions: Any) -> Sequence[str]:
 
 def _numeric(frame: Lazy, columns: Mapping[str, Expr], what: str) -> dict[str, Expr]:
     schema = schema_of(frame._base)
-    chosen = {name: expr for name, expr in columns.items() if expr_type(expr, schema).kind in ("int", "float")}
+    chosen = {
+        name: expr for name, expr in columns.items() if expr_type(expr, schema).kind in ("int", "float", "decimal")
+    }
     if not chosen:
         raise SchemaError(f"{what} needs a numeric column", code="MPC-0103", hint="astype(int) of booleans")
     return chosen

@@ -84,10 +84,21 @@ def _verify(value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: DType, 
         wrong &= valid
     if wrong.any():
         raise RangeError(
-            f"column {name!r} of {owner} has values outside its range [{lo:g}, {hi:g}]",
+            f"column {name!r} of {owner} has values outside its range [{lo / dtype.unit:g}, {hi / dtype.unit:g}]",
             code="MPC-0204",
             hint="declare a wider range with mpc.Source(data, ranges={...}), or clip the column",
         )
+
+
+_EXACT = 1 << 53
+
+
+def _nearest(units: NDArray[Any], unit: int) -> NDArray[np.float64]:
+    """The doubles that are nearest to decimals: the quotient of two exact doubles, or of Python's whole numbers."""
+    large = np.abs(units) > _EXACT
+    shown = units.astype(np.float64) / float(unit)
+    shown[large] = [int(value) / unit for value in units[large]]
+    return shown
 
 
 def decode_column(value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: DType) -> pd.Series:
@@ -105,6 +116,8 @@ def decode_column(value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: D
         unit = "D" if dtype.kind == "date" else "us"
         stamps = value.astype(f"datetime64[{unit}]").astype("datetime64[us]")
         return pd.Series(stamps if missing is None else np.where(missing, np.datetime64("NaT"), stamps))
+    if dtype.kind == "decimal":
+        value = _nearest(value, dtype.unit)
     if missing is None:
         return pd.Series(value)
     if dtype.kind == "bool":

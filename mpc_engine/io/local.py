@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from mpc_compiler.ir import Field
     from mpc_compiler.lower.stages import LocalQuery
 
-__all__ = ["LocalStore", "connect", "describe"]
+__all__ = ["LocalStore", "connect", "decimal_digits", "describe"]
+
+
+_EXACT_DIGITS = 15
+_MOST_DIGITS = 28
 
 
 def _quoted(name: str) -> str:
@@ -59,22 +64,48 @@ def describe(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> list[tuple
 def connect(refs: Iterable[TableRef]) -> duckdb.DuckDBPyConnection:
     """A private in-memory DuckDB with a view for each table.
 
-    The views add ``__row``, the position of each row, and turn NaN into NULL.
+    The views add ``__row``, the position of each row, and turn NaN into NULL, whole numbers into BIGINT, and decimals
+    with digits behind the point into whole numbers of units (see :class:`mpc_compiler.ir.DType`).
     """
     import duckdb
 
     connection = duckdb.connect(":memory:", config={"preserve_insertion_order": True, "threads": 2})
     for ref in refs:
-        columns = []
-        for name, kind in describe(connection, ref):
-            quoted = _quoted(name)
-            if kind in ("FLOAT", "DOUBLE"):
-                columns.append(f"CASE WHEN isnan({quoted}) THEN NULL ELSE {quoted} END AS {quoted}")
-            else:
-                columns.append(quoted)
+        columns = [_viewed(_quoted(name), kind) for name, kind in describe(connection, ref)]
         select = f"SELECT {', '.join(columns)}, row_number() OVER () - 1 AS __row FROM {_reader(ref)}"
         connection.execute(f"CREATE VIEW {_quoted(ref.name)} AS {select}")
     return connection
+
+
+def decimal_digits(kind: str) -> tuple[int, int] | None:
+    """Digits of a decimal, in all and behind the point; None of any other type.
+
+    Examples
+    --------
+    >>> decimal_digits("DECIMAL(15,2)"), decimal_digits("BIGINT")
+    ((15, 2), None)
+    """
+    found = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", kind)
+    return None if found is None else (int(found[1]), int(found[2]))
+
+
+def _viewed(quoted: str, kind: str) -> str:
+    """A column as its view shows it."""
+    if kind in ("FLOAT", "DOUBLE"):
+        return f"CASE WHEN isnan({quoted}) THEN NULL ELSE {quoted} END AS {quoted}"
+    if re.fullmatch(r"U?(TINY|SMALL)INT|U?INTEGER", kind):
+        return f"{quoted}::BIGINT AS {quoted}"
+    found = decimal_digits(kind)
+    if found is None:
+        return quoted
+    digits, scale = found
+    if digits <= _EXACT_DIGITS:  # such a number times 10**scale is within 1/4 of the whole one it stands for
+        return f"({quoted}::DOUBLE * {10**scale})::BIGINT AS {quoted}"
+    if scale == 0:
+        return f"{quoted}::BIGINT AS {quoted}"
+    if digits + scale <= _MOST_DIGITS:
+        return f"({quoted}::DECIMAL({digits + scale},{scale}) * {10**scale})::BIGINT AS {quoted}"
+    return f"replace({quoted}::VARCHAR, '.', '')::BIGINT AS {quoted}"
 
 
 class LocalStore:

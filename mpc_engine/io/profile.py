@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mpc_compiler.check.scalars import MAX_SCALE
 from mpc_compiler.ir import DType, Field
 from mpc_compiler.ir.types import Kind
 from mpc_engine.errors import RangeError, SchemaError
-from mpc_engine.io.local import connect, describe
+from mpc_engine.io.local import connect, decimal_digits, describe
 from mpc_engine.io.source import TableRef
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ MAX_DICTIONARY = 1024
 
 _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"U?(TINY|SMALL|BIG)INT|U?INTEGER", "int"),
-    (r"FLOAT|DOUBLE|DECIMAL.*", "float"),
+    (r"FLOAT|DOUBLE", "float"),
     (r"BOOLEAN", "bool"),
     (r"VARCHAR|ENUM.*", "string"),
     (r"DATE", "date"),
@@ -94,6 +96,9 @@ def profile(ref: TableRef) -> Profile:
 
 
 def _kind(text: str) -> Kind | None:
+    digits = decimal_digits(text)
+    if digits is not None:
+        return "decimal" if digits[1] <= MAX_SCALE else None
     return next((kind for pattern, kind in _KINDS if re.fullmatch(pattern, text)), None)
 
 
@@ -107,8 +112,9 @@ def _profile(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> Profile:
     count = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     rows = int(count[0]) if count else 0
     kinds = {name: _kind(text) for name, text in columns}
+    scales = {name: (decimal_digits(text) or (0, 0))[1] for name, text in columns}
     fields = [
-        Field(name, _dtype(connection, table, ref, name, kind), (owner,))
+        Field(name, _dtype(connection, table, ref, name, kind, scales[name]), (owner,))
         for name, kind in kinds.items()
         if kind is not None
     ]
@@ -160,38 +166,66 @@ def _distinct(
     return [count == rows for count in found or ()]
 
 
-def _dtype(connection: duckdb.DuckDBPyConnection, table: str, ref: TableRef, name: str, kind: Kind) -> DType:
+def _dtype(
+    connection: duckdb.DuckDBPyConnection, table: str, ref: TableRef, name: str, kind: Kind, scale: int
+) -> DType:
     quoted = '"' + name.replace('"', '""') + '"'
     shown = {"date": f"date_diff('day', DATE '1970-01-01', {quoted})", "timestamp": f"epoch_us({quoted}::TIMESTAMP)"}
     value = shown.get(kind, quoted)
-    found = connection.execute(f"SELECT count(*) - count({quoted}), min({value}), max({value}) FROM {table}").fetchone()
-    missing, lo, hi = found if found else (0, None, None)
+    missing, lo, hi = _ends(
+        connection, f"count(*) - count({quoted}), min({value}), max({value}) FROM {table}", ref, name
+    )
     nullable = bool(missing)
     if kind == "bool":
         return DType("bool", nullable)
     if kind == "string":
         return DType("string", nullable, domain=_dictionary(connection, table, quoted, ref, name))
-    return _ranged(kind, nullable, lo, hi, ref, name)
+    return _ranged(DType(kind, nullable, scale=scale), lo, hi, ref, name)
 
 
-def _ranged(kind: Kind, nullable: bool, lo: Any, hi: Any, ref: TableRef, name: str) -> DType:
-    declared = ref.ranges.get(name)
-    cast = float if kind == "float" else int
+def _ends(connection: duckdb.DuckDBPyConnection, select: str, ref: TableRef, name: str) -> tuple[int, Any, Any]:
+    """Missing values, smallest and largest value."""
+    import duckdb
+
+    try:
+        found = connection.execute(f"SELECT {select}").fetchone()
+    except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
+        raise RangeError(
+            f"column {name!r} of {ref.name} has decimals of more than 18 digits",
+            code="MPC-0202",
+            hint="cast it in the source, to DECIMAL(18, s) or to DOUBLE: 'duckdb:SELECT ...'",
+        ) from error
+    return found or (0, None, None)
+
+
+def _ranged(dtype: DType, lo: Any, hi: Any, ref: TableRef, name: str) -> DType:
+    declared, kind = ref.ranges.get(name), dtype.kind
     if declared is not None:
-        if lo is not None and (lo < declared[0] or hi > declared[1]):
+        ends = _declared(declared, dtype)
+        if lo is not None and (lo < ends[0] or hi > ends[1]):
             raise RangeError(
                 f"column {name!r} of {ref.name} has values outside its declared range "
                 f"[{declared[0]:g}, {declared[1]:g}]",
                 code="MPC-0204",
                 hint="declare a wider range, or clip the column",
             )
-        return DType(kind, nullable, cast(declared[0]), cast(declared[1]))
+        return msgspec.structs.replace(dtype, lo=ends[0], hi=ends[1])
     if lo is None:
-        return DType(kind, nullable, cast(0), cast(0))
+        return msgspec.structs.replace(dtype, lo=0.0 if kind == "float" else 0, hi=0.0 if kind == "float" else 0)
     if kind == "float" and not (math.isfinite(lo) and math.isfinite(hi)):
         raise RangeError(f"column {name!r} of {ref.name} holds infinity", code="MPC-0207", hint="clip or filter it")
     bounds = rounded(float(lo), float(hi), whole=False) if kind == "float" else rounded(int(lo), int(hi), whole=True)
-    return DType(kind, nullable, *bounds)
+    return msgspec.structs.replace(dtype, lo=bounds[0], hi=bounds[1])
+
+
+def _declared(ends: tuple[float | int, float | int], dtype: DType) -> tuple[float | int, float | int]:
+    """A declared range as the type holds it; of decimals rounded outward to units."""
+    if dtype.kind == "float":
+        return float(ends[0]), float(ends[1])
+    if dtype.kind != "decimal":
+        return int(ends[0]), int(ends[1])
+    low, high = (Fraction(str(end)) * dtype.unit for end in ends)
+    return math.floor(low), math.ceil(high)
 
 
 def _dictionary(

@@ -10,7 +10,7 @@ import msgspec
 from mpc_compiler.check.keys import is_unique
 from mpc_compiler.check.mass import mass_of
 from mpc_compiler.check.models import MODELS
-from mpc_compiler.check.scalars import SCALARS, literal_type
+from mpc_compiler.check.scalars import SCALARS, computable, literal_type
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import (
     AGGREGATES,
@@ -42,6 +42,7 @@ from mpc_compiler.ir import (
     Window,
     walk,
 )
+from mpc_compiler.ir.types import Number
 
 __all__ = ["expr_field", "expr_type", "owners_of", "require", "rows_of", "schema_of"]
 
@@ -76,7 +77,7 @@ def expr_field(expr: Expr, schema: Schema) -> Field:
     except SchemaError as error:
         error.node = error.node or expr
         raise
-    if not op.secret and len(owners) > 1:
+    if len(owners) > 1 and not computable(expr):
         raise UnsupportedError(
             f"{expr.op!r} over columns of {' and '.join(owners)} cannot be computed on secrets",
             code="MPC-0303",
@@ -198,6 +199,14 @@ def _joinable(left: Field, right: Field, node: Join) -> None:
             hint="cast one side",
             node=node,
         )
+    if left.dtype.scale != right.dtype.scale:
+        raise SchemaError(
+            f"merge keys {left.name!r} and {right.name!r} differ in digits behind the point: {left.dtype.scale} and "
+            f"{right.dtype.scale}",
+            code="MPC-0103",
+            hint="give both the same: CAST(... AS DECIMAL(18, 2)), or .astype(int)",
+            node=node,
+        )
     if kinds[0] == "float":
         message = f"merge key {left.name!r} is a float"
         raise SchemaError(message, code="MPC-0103", hint="use integers or text", node=node)
@@ -225,8 +234,10 @@ def _unified(a: Field, b: Field, node: Union) -> Field:
     """The type that holds the values of both."""
     owners = tuple(sorted({*a.owners, *b.owners}))
     kinds = {a.dtype.kind, b.dtype.kind}
-    kind = "float" if kinds == {"int", "float"} else a.dtype.kind
-    if len(kinds) > 1 and kind != "float":
+    kind = a.dtype.kind
+    if len(kinds) > 1 and kinds <= {"int", "decimal", "float"}:
+        kind = "float" if "float" in kinds else "decimal"
+    elif len(kinds) > 1:
         raise SchemaError(
             f"column {a.name!r} is {a.dtype.kind} in one part and {b.dtype.kind} in another",
             code="MPC-0103",
@@ -238,12 +249,20 @@ def _unified(a: Field, b: Field, node: Union) -> Field:
         known = a.dtype.domain is not None and b.dtype.domain is not None
         domain = tuple(sorted({*(a.dtype.domain or ()), *(b.dtype.domain or ())})) if known else None
         return Field(a.name, DType(kind, nullable, domain=domain), owners)
-    ends = [(d.lo, d.hi) for d in (a.dtype, b.dtype)]
-    if kind == "bool" or any(lo is None or hi is None for lo, hi in ends):
-        return Field(a.name, DType(kind, nullable), owners)
-    cast = float if kind == "float" else int
-    lo, hi = min(cast(lo or 0) for lo, _ in ends), max(cast(hi or 0) for _, hi in ends)
-    return Field(a.name, DType(kind, nullable, lo, hi), owners)
+    scale = max(a.dtype.scale, b.dtype.scale) if kind == "decimal" else 0
+    if kind == "bool" or any(d.lo is None or d.hi is None for d in (a.dtype, b.dtype)):
+        return Field(a.name, DType(kind, nullable, scale=scale), owners)
+    ends = [_as_held(d, kind, scale) for d in (a.dtype, b.dtype)]
+    return Field(a.name, DType(kind, nullable, min(e[0] for e in ends), max(e[1] for e in ends), scale=scale), owners)
+
+
+def _as_held(dtype: DType, kind: str, scale: int) -> tuple[Number, Number]:
+    """A range as a column of that kind and scale holds it."""
+    if kind == "float":
+        lo, hi = dtype.limits
+        return float(lo), float(hi)
+    lo, hi = dtype.bounds
+    return int(lo) * 10 ** (scale - dtype.scale), int(hi) * 10 ** (scale - dtype.scale)
 
 
 def _window(rel: Window) -> Schema:
@@ -283,7 +302,7 @@ def _aggregate(rel: Aggregate) -> Schema:
         key = require(below, name, node=rel)
         if key.dtype.kind == "float":
             raise SchemaError(f"cannot group by the float {name!r}", code="MPC-0103", hint="bin it first", node=rel)
-        fields.append(Field(name, DType(key.dtype.kind, False, key.dtype.lo, key.dtype.hi, key.dtype.domain), everyone))
+        fields.append(Field(name, msgspec.structs.replace(key.dtype, nullable=False), everyone))
     rows = rows_of(rel.input)
     fields += [Field(agg.name, _agg_type(agg, below, rows, bool(rel.keys), rel), everyone) for agg in rel.aggs]
     return Schema(fields)
@@ -305,22 +324,23 @@ def _agg_type(agg: Agg, below: Schema, rows: int, grouped: bool, node: Rel) -> D
     if agg.function in ("min", "max"):
         if dtype.kind == "string":
             raise UnsupportedError(f"{agg.function} of text column {agg.column!r}", code="MPC-0304", node=node)
-        return DType(dtype.kind, nullable, dtype.lo, dtype.hi)
+        return msgspec.structs.replace(dtype, nullable=nullable)
     if not dtype.numeric:
         raise SchemaError(f"cannot take the {agg.function} of {dtype.kind} {agg.column!r}", code="MPC-0103", node=node)
     known = dtype.kind == "bool" or dtype.lo is not None
-    lo, hi = dtype.bounds if known else (None, None)
     if agg.function in ("mean", "median", "quantile"):
-        return DType("float", nullable, None if lo is None else float(lo), None if hi is None else float(hi))
-    kind = "float" if dtype.kind == "float" else "int"
-    if lo is None or hi is None:
-        return DType("float" if kind == "float" else "int")
+        ends = dtype.limits if known else None
+        return DType("float", nullable) if ends is None else DType("float", nullable, float(ends[0]), float(ends[1]))
+    kind = "int" if dtype.kind == "bool" else dtype.kind
+    if not known:
+        return DType(kind, scale=dtype.scale)
+    lo, hi = dtype.bounds
     lo, hi = min(lo, 0) * rows, max(hi, 0) * rows
     if kind == "float":
         return DType("float", lo=lo, hi=hi)
     assert isinstance(node, Aggregate | Window)
     most = mass_of(node.input, agg.column or "")
-    return DType("int", lo=max(lo, -most), hi=min(hi, most))
+    return DType(kind, lo=max(lo, -most), hi=min(hi, most), scale=dtype.scale)
 
 
 def _model(rel: Fit | Apply | Metric) -> Schema:

@@ -119,12 +119,13 @@ def _expression(expr: Expr, rel: Rel) -> float | int:
     if not isinstance(expr, Call) or expr.op not in ("neg", "abs", "add", "sub", "mul"):
         return float("inf")
     made, *types = (expr_type(part, schema_of(rel)) for part in (expr, *expr.args))
-    if any(dtype.kind not in ("int", "bool") for dtype in (made, *types)):
+    if any(dtype.kind not in ("int", "decimal", "bool") for dtype in (made, *types)):
         return float("inf")
     if expr.op == "mul":
         a, b = expr.args
         return min(_product(a, b, rel), _product(b, a, rel))
-    return sum(_expression(arg, rel) for arg in expr.args)
+    units = (int(10 ** (made.scale - dtype.scale)) for dtype in types)
+    return sum(_expression(arg, rel) * unit for arg, unit in zip(expr.args, units, strict=True))
 
 
 def _product(a: Expr, b: Expr, rel: Rel) -> float | int:

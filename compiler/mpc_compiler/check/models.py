@@ -65,7 +65,7 @@ def _binary(name: str, below: Schema, node: Fit | Metric) -> None:
         raise SchemaError(f"no target column {name!r}", code="MPC-0102", node=node)
     if field.dtype.nullable:
         raise SchemaError(f"target {name!r} has missing values", code="MPC-0112", hint="filter with notna()", node=node)
-    if not field.dtype.numeric or field.dtype.bounds[0] < 0 or field.dtype.bounds[1] > 1:
+    if not field.dtype.numeric or field.dtype.limits[0] < 0 or field.dtype.limits[1] > 1:
         raise SchemaError(
             f"target {name!r} must be 0 or 1", code="MPC-0113", hint="(df.c == 'bad').astype(int)", node=node
         )

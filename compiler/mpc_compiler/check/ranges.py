@@ -5,7 +5,7 @@ from __future__ import annotations
 from mpc_compiler.check.infer import expr_type, rows_of, schema_of
 from mpc_compiler.check.keys import is_unique
 from mpc_compiler.check.mass import mass_of
-from mpc_compiler.check.scalars import SCALARS
+from mpc_compiler.check.scalars import computable
 from mpc_compiler.errors import RangeError, UnsupportedError
 from mpc_compiler.ir import (
     MAX_FLOAT,
@@ -24,6 +24,7 @@ from mpc_compiler.ir import (
     Rel,
     Schema,
     Shared,
+    constant_of,
     walk,
 )
 
@@ -101,8 +102,10 @@ def _fits(dtype: DType, name: str, node: object) -> None:
     lo, hi = dtype.bounds
     limit = MAX_FLOAT if dtype.kind == "float" else MAX_INT
     if max(abs(lo), abs(hi)) >= limit:
+        reach, most = max(abs(lo), abs(hi)) / dtype.unit, limit / dtype.unit
+        held = f"decimal({dtype.scale})" if dtype.kind == "decimal" else dtype.kind
         raise RangeError(
-            f"{name!r} may reach {max(abs(lo), abs(hi)):g}, beyond the {limit:g} that {dtype.kind} shares hold",
+            f"{name!r} may reach {reach:g}, beyond the {most:g} that {held} shares hold",
             code="MPC-0202",
             hint="declare a tighter range, scale the column (thousands instead of units), or use integer cents",
             node=node,
@@ -114,7 +117,7 @@ def _expression(expr: Expr, schema: Schema) -> None:
         return
     for arg in expr.args:
         _expression(arg, schema)
-    if not SCALARS[expr.op].secret:
+    if not computable(expr):
         raise UnsupportedError(
             f"{expr.op!r} cannot be computed on secrets",
             code="MPC-0303",
@@ -125,7 +128,7 @@ def _expression(expr: Expr, schema: Schema) -> None:
     result = expr_type(expr, schema)
     if expr.op == "div":
         _division(expr, types)
-    if expr.op == "mul" and result.kind == "float" and not any(isinstance(arg, Literal) for arg in expr.args):
+    if expr.op == "mul" and result.kind == "float" and all(constant_of(arg) is None for arg in expr.args):
         _product(expr, types)
     if expr.op in ("eq", "ne", "lt", "le", "gt", "ge"):
         _texts(expr, types)
@@ -135,7 +138,7 @@ def _expression(expr: Expr, schema: Schema) -> None:
 
 def _division(expr: Call, types: list[DType]) -> None:
     den = expr.args[1]
-    if isinstance(den, Literal):
+    if constant_of(den) is not None:
         return
     lo, hi = types[1].bounds
     if types[1].kind == "float" or lo < 1 or hi > _DIVISOR:
@@ -150,7 +153,7 @@ def _division(expr: Call, types: list[DType]) -> None:
 def _product(expr: Call, types: list[DType]) -> None:
     largest = 1.0
     for dtype in types:
-        lo, hi = dtype.bounds
+        lo, hi = dtype.limits
         largest *= max(abs(lo), abs(hi))
     if largest >= MAX_PRODUCT:
         raise RangeError(
@@ -183,8 +186,10 @@ def _aggregate(node: Aggregate) -> None:
         total = min(max(abs(lo), abs(hi)) * max(rows, 1), mass_of(node.input, agg.column))
         limit = MAX_FLOAT if dtype.dtype.kind == "float" or agg.function == "mean" else MAX_INT
         if total >= limit:
+            unit = dtype.dtype.unit
             raise RangeError(
-                f"the {agg.function} of {agg.column!r} over {rows} rows may reach {total:g}, beyond {limit:g}",
+                f"the {agg.function} of {agg.column!r} over {rows} rows may reach {total / unit:g}, beyond "
+                f"{limit / unit:g}",
                 code="MPC-0202",
                 hint="declare a tighter range for the column, or scale it down",
                 node=node,

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import msgspec
 
 from mpc_compiler.check.dates import days_of, microseconds_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
-from mpc_compiler.ir import DType, Expr, Literal
+from mpc_compiler.ir import FRACTION_BITS, Call, DType, Expr, Literal, constant_of
 from mpc_compiler.ir.types import Kind, Number
 
-__all__ = ["SCALARS", "ScalarOp", "days_of", "literal_type", "microseconds_of"]
+__all__ = ["SCALARS", "ScalarOp", "computable", "days_of", "literal_type", "microseconds_of"]
 
 Rule = Callable[[str, Sequence[DType], Sequence[Expr]], DType]
 
@@ -85,30 +86,52 @@ def _numbers(name: str, types: Sequence[DType]) -> Kind:
         raise SchemaError(
             f"{name!r} of two booleans is ambiguous", code="MPC-0103", hint="use |, &, or astype(int) first"
         )
-    return "float" if any(t.kind == "float" for t in types) else "int"
+    kinds: tuple[Kind, ...] = ("float", "decimal")
+    return next((kind for kind in kinds if any(t.kind == kind for t in types)), "int")
 
 
-def _made(kind: Kind, nullable: bool, bounds: tuple[Number, Number] | None) -> DType:
+def _made(kind: Kind, nullable: bool, bounds: tuple[Number, Number] | None, scale: int = 0) -> DType:
     if bounds is None or not all(math.isfinite(b) for b in bounds):
-        return DType(kind, nullable)
+        return DType(kind, nullable, scale=scale)
     lo, hi = bounds
-    return DType(kind, nullable, float(lo), float(hi)) if kind == "float" else DType(kind, nullable, int(lo), int(hi))
+    if kind == "float":
+        return DType(kind, nullable, float(lo), float(hi))
+    return DType(kind, nullable, int(lo), int(hi), scale=scale)
 
 
-def _arithmetic(combine: Callable[[Number, Number], Number]) -> Rule:
+def _scale(kind: Kind, types: Sequence[DType]) -> int:
+    """The common scale of numbers that are added or compared."""
+    return max(t.scale for t in types) if kind == "decimal" else 0
+
+
+def _ends(t: DType, kind: Kind, scale: int = 0) -> tuple[Number, Number] | None:
+    """The range of ``t`` as it is held where the result is of that kind and scale."""
+    found = _range(t)
+    if found is None or kind == "int":
+        return found
+    if kind == "float":
+        return (found[0] / t.unit, found[1] / t.unit) if t.scale else found
+    return found[0] * 10 ** (scale - t.scale), found[1] * 10 ** (scale - t.scale)
+
+
+def _arithmetic(combine: Callable[[Number, Number], Number], *, product: bool = False) -> Rule:
     def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
         kind = _numbers(name, types)
-        a, b = _range(types[0]), _range(types[1])
+        scale = _scale(kind, types)
+        if product and kind == "decimal":
+            a, b, scale = _range(types[0]), _range(types[1]), types[0].scale + types[1].scale
+        else:
+            a, b = (_ends(t, kind, scale) for t in types)
         corners = None if a is None or b is None else [combine(x, y) for x in a for y in b]
-        return _made(kind, _nullable(types), None if corners is None else (min(corners), max(corners)))
+        return _made(kind, _nullable(types), None if corners is None else (min(corners), max(corners)), scale)
 
     return rule
 
 
 def _divide(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     _numbers("div", types)
-    a, b = _range(types[0]), _range(types[1])
-    if isinstance(args[1], Literal) and args[1].value == 0:
+    a, b = (_ends(t, "float") for t in types[:2])
+    if constant_of(args[1]) == 0:
         raise SchemaError("division by the constant 0", code="MPC-0105", hint="filter or fill before dividing")
     if a is None or b is None or b[0] <= 0 <= b[1]:
         return _made("float", _nullable(types), None)
@@ -118,7 +141,16 @@ def _divide(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
 
 def _by_constant(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     kind = _numbers(name, types)
-    by = args[1].value if isinstance(args[1], Literal) else None
+    by = constant_of(args[1])
+    if kind == "decimal" and isinstance(by, int | Decimal) and by:
+        scale = _scale(kind, types)
+        by = int(by.scaleb(scale)) if isinstance(by, Decimal) else by * 10**scale
+        if name == "mod":
+            return _made(kind, _nullable(types), (min(by, 0), max(by, 0)), scale)
+        ends = _ends(types[0], kind, scale)
+        down = [] if ends is None else sorted(int(end) // by for end in ends)
+        return _made("decimal", _nullable(types), (down[0], down[1]) if down else None)
+    by = float(by) if isinstance(by, Decimal) else by
     if not isinstance(by, int | float) or isinstance(by, bool) or by == 0:
         raise UnsupportedError(
             f"{'//' if name == 'floordiv' else '%'} needs a constant other than 0 on its right",
@@ -127,16 +159,16 @@ def _by_constant(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DTy
         )
     if name == "mod":
         return _made(kind, _nullable(types), (min(by, 0), max(by, 0)))
-    a = _range(types[0])
-    ends = None if a is None else sorted((a[0] // by, a[1] // by))
-    return _made(kind, _nullable(types), None if ends is None else (ends[0], ends[1]))
+    a = _ends(types[0], kind)
+    found = [] if a is None else sorted((a[0] // by, a[1] // by))
+    return _made(kind, _nullable(types), (found[0], found[1]) if found else None)
 
 
 def _unary(change: Callable[[Number, Number], tuple[Number, Number]]) -> Rule:
     def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
         kind = _numbers(name, types)
         a = _range(types[0])
-        return _made(kind, _nullable(types), None if a is None else change(*a))
+        return _made(kind, _nullable(types), None if a is None else change(*a), types[0].scale)
 
     return rule
 
@@ -188,13 +220,14 @@ def _same(name: str, types: Sequence[DType], nullable: bool) -> DType:
     """The common type of alternatives; a None literal has no say."""
     first = types[0]
     if all(t.numeric for t in types):
-        ranges = [_range(t) for t in types]
         kind: Kind = "bool" if all(t.kind == "bool" for t in types) else _numbers(name, [*types, DType("int")])
         if kind == "bool":
             return DType("bool", nullable=nullable)
+        scale = _scale(kind, types)
+        ranges = [_ends(t, kind, scale) for t in types]
         known = [r for r in ranges if r is not None]
         bounds = (min(r[0] for r in known), max(r[1] for r in known)) if len(known) == len(ranges) else None
-        return _made(kind, nullable, bounds)
+        return _made(kind, nullable, bounds, scale)
     if any(t.kind != first.kind for t in types):
         raise SchemaError(f"{name!r} mixes {' and '.join(t.kind for t in types)}", code="MPC-0103", hint="use one type")
     if first.kind == "string":
@@ -226,14 +259,18 @@ def _where(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
 
 
 def _clip(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
-    ends = [arg.value if isinstance(arg, Literal) else "?" for arg in args[1:]]
-    if any(isinstance(e, str | bool) for e in ends):
+    if any(
+        not _is_null(arg) and (constant_of(arg) is None or isinstance(constant_of(arg), str | bool)) for arg in args[1:]
+    ):
         raise SchemaError("clip needs constant numbers", code="MPC-0105")
-    kind = _numbers(name, [types[0], *(t for t, a in zip(types[1:], args[1:], strict=True) if not _is_null(a))])
-    lo = ends[0] if isinstance(ends[0], int | float) else -math.inf
-    hi = ends[1] if isinstance(ends[1], int | float) else math.inf
-    a = _range(types[0]) or (-math.inf, math.inf)
-    return _made(kind, types[0].nullable, (min(max(a[0], lo), hi), min(max(a[1], lo), hi)))
+    given = [t for t, a in zip(types[1:], args[1:], strict=True) if not _is_null(a)]
+    kind = _numbers(name, [types[0], *given])
+    scale = _scale(kind, [types[0], *given])
+    ends = [None if _is_null(arg) else _ends(t, kind, scale) for t, arg in zip(types[1:], args[1:], strict=True)]
+    lo = -math.inf if ends[0] is None else ends[0][0]
+    hi = math.inf if ends[1] is None else ends[1][0]
+    a = _ends(types[0], kind, scale) or (-math.inf, math.inf)
+    return _made(kind, types[0].nullable, (min(max(a[0], lo), hi), min(max(a[1], lo), hi)), scale)
 
 
 def _cast(kind: Kind) -> Rule:
@@ -245,12 +282,74 @@ def _cast(kind: Kind) -> Rule:
             raise SchemaError("cannot turn missing values into integers", code="MPC-0103", hint="fillna(...) first")
         if kind == "bool":
             return DType("bool")
-        a = _range(t)
-        return _made(
-            kind, t.nullable, None if a is None else (math.trunc(a[0]), math.trunc(a[1])) if kind == "int" else a
-        )
+        a = _ends(t, "float" if kind == "float" else t.kind, t.scale)
+        if kind == "int" and a is not None:
+            a = (_towards_zero(a[0], t.unit), _towards_zero(a[1], t.unit))
+        return _made(kind, t.nullable, a)
 
     return rule
+
+
+def _towards_zero(value: Number, unit: int) -> int:
+    return math.trunc(value) if unit == 1 else int(math.copysign(1, value)) * (abs(int(value)) // unit)
+
+
+def _decimal(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """Whole numbers as so many units of 10**-scale each."""
+    scale = args[1].value if isinstance(args[1], Literal) else None
+    if types[0].kind not in ("int", "bool") or not _places(scale):
+        raise SchemaError("decimal needs whole numbers and a constant number of digits", code="MPC-0103")
+    assert isinstance(scale, int)
+    return _made("decimal", types[0].nullable, _range(types[0]), scale)
+
+
+def _places(scale: object) -> bool:
+    return isinstance(scale, int) and not isinstance(scale, bool) and 0 <= scale <= MAX_SCALE
+
+
+def _rescaled(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """A decimal with so many digits behind the point, halves away from zero."""
+    scale = args[1].value if isinstance(args[1], Literal) else None
+    if types[0].kind not in ("int", "decimal", "bool") or not _places(scale):
+        raise SchemaError(
+            f"cannot turn a {types[0].kind} into a decimal",
+            code="MPC-0103",
+            hint=f"whole numbers and decimals, with 0 to {MAX_SCALE} digits behind the point",
+        )
+    assert isinstance(scale, int)
+    a, less = _range(types[0]), types[0].scale - scale
+    if a is None:
+        return DType("decimal", types[0].nullable, scale=scale)
+    return _made("decimal", types[0].nullable, (_shifted(int(a[0]), less), _shifted(int(a[1]), less)), scale)
+
+
+def _shifted(units: int, digits: int) -> int:
+    """``units`` without so many digits, halves away from zero; with more of them if it is negative."""
+    if digits <= 0:
+        return units * int(10**-digits)
+    size = (abs(units) + int(10**digits) // 2) // int(10**digits)
+    return size if units >= 0 else -size
+
+
+MAX_SCALE = 18
+"""Most digits behind the point of a decimal that is made; products may have more."""
+
+
+def computable(expr: Expr) -> bool:
+    """Whether the outermost operation can be computed on shares.
+
+    Examples
+    --------
+    >>> from mpc_compiler.ir import call, column, literal
+    >>> computable(call("mod", column("a"), literal(7))), computable(call("mod", column("a"), literal(0.1)))
+    (True, False)
+    """
+    if not isinstance(expr, Call):
+        return True
+    if expr.op in ("floordiv", "mod"):
+        by = constant_of(expr.args[1])
+        return not isinstance(by, float) or (by * 2**FRACTION_BITS).is_integer()
+    return SCALARS[expr.op].secret
 
 
 def _text(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
@@ -287,7 +386,7 @@ def _text_column(name: str, dtype: DType) -> DType:
 def _root(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     """Missing below 0."""
     _numbers(name, types)
-    a = _range(types[0])
+    a = _ends(types[0], "float")
     if a is None:
         return DType("float", True)
     return _made("float", types[0].nullable or a[0] < 0, (math.sqrt(max(a[0], 0)), math.sqrt(max(a[1], 0))))
@@ -295,6 +394,14 @@ def _root(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
 
 def _rounded(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     kind, a = _numbers(name, types[:1]), _range(types[0])
+    if kind == "decimal":
+        places = 0 if name == "round" else constant_of(args[1])
+        if not _places(places):
+            raise UnsupportedError(f"cannot round to {places!r} places", code="MPC-0301", hint=f"0 to {MAX_SCALE}")
+        assert isinstance(places, int)
+        scale, unit = min(places, types[0].scale), 10 ** max(types[0].scale - places, 0)
+        ends = None if a is None else (int(a[0]) // unit, -(-int(a[1]) // unit))
+        return _made(kind, types[0].nullable, ends, scale)
     if name == "round":
         return _made(kind, types[0].nullable, None if a is None else (round(a[0]), round(a[1])))
     places = args[1].value if isinstance(args[1], Literal) else None
@@ -325,7 +432,7 @@ def _correlation(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DTy
 def _function(bound: Callable[[float, float], tuple[float, float]]) -> Rule:
     def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
         _numbers(name, types)
-        a = _range(types[0])
+        a = _ends(types[0], "float")
         try:
             bounds = None if a is None else bound(float(a[0]), float(a[1]))
         except (ValueError, OverflowError):
@@ -347,10 +454,12 @@ def _part(lo: int, hi: int) -> Rule:
 SCALARS: dict[str, ScalarOp] = {
     "add": ScalarOp("+", _arithmetic(lambda a, b: a + b)),
     "sub": ScalarOp("-", _arithmetic(lambda a, b: a - b)),
-    "mul": ScalarOp("*", _arithmetic(lambda a, b: a * b)),
+    "mul": ScalarOp("*", _arithmetic(lambda a, b: a * b, product=True)),
     "div": ScalarOp("/", _divide),
-    "floordiv": ScalarOp("//", _by_constant, secret=False),
-    "mod": ScalarOp("%", _by_constant, secret=False),
+    "floordiv": ScalarOp("//", _by_constant),
+    "mod": ScalarOp("%", _by_constant),
+    "decimal": ScalarOp("", _decimal),
+    "rescale": ScalarOp("", _rescaled),
     "neg": ScalarOp("-", _unary(lambda lo, hi: (-hi, -lo)), takes=1),
     "abs": ScalarOp("", _unary(_magnitude), takes=1),
     "eq": ScalarOp("==", _compare),
@@ -380,7 +489,7 @@ SCALARS: dict[str, ScalarOp] = {
     "comoment": ScalarOp("", _comoment, takes=6),
     "correlation": ScalarOp("", _correlation, takes=3),
     "round": ScalarOp("", _rounded, takes=1),
-    "round_to": ScalarOp("", _rounded, secret=False),
+    "round_to": ScalarOp("", _rounded),
     "lower": ScalarOp("", _changed_text(str.lower), secret=False, takes=1),
     "upper": ScalarOp("", _changed_text(str.upper), secret=False, takes=1),
     "len": ScalarOp("", _length, secret=False, takes=1),

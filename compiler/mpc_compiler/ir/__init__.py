@@ -1,6 +1,18 @@
 """The plan: types, scalar expressions, relations."""
 
-from mpc_compiler.ir.expr import Call, Column, Expr, Literal, call, column, columns_of, literal, substitute
+from mpc_compiler.ir.expr import (
+    Call,
+    Column,
+    Expr,
+    Literal,
+    call,
+    column,
+    columns_of,
+    constant_of,
+    decimal_literal,
+    literal,
+    substitute,
+)
 from mpc_compiler.ir.rel import (
     AGGREGATES,
     JOINS,
@@ -73,6 +85,8 @@ __all__ = [
     "call",
     "column",
     "columns_of",
+    "constant_of",
+    "decimal_literal",
     "inputs_of",
     "literal",
     "make",

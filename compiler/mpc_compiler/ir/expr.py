@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 
+from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir.intern import cons
 
-__all__ = ["Call", "Column", "Expr", "Literal", "call", "column", "columns_of", "literal", "substitute"]
+__all__ = [
+    "Call",
+    "Column",
+    "Expr",
+    "Literal",
+    "call",
+    "column",
+    "columns_of",
+    "constant_of",
+    "decimal_literal",
+    "literal",
+    "substitute",
+]
 
 
 class Column(msgspec.Struct, frozen=True, cache_hash=True, weakref=True, tag="column"):
@@ -45,6 +59,9 @@ class Call(msgspec.Struct, frozen=True, cache_hash=True, weakref=True, tag="call
     def __repr__(self) -> str:
         from mpc_compiler.check.scalars import SCALARS
 
+        constant = constant_of(self)
+        if isinstance(constant, Decimal):
+            return f"{constant:f}"
         symbol = SCALARS[self.op].symbol if self.op in SCALARS else ""
         if symbol and len(self.args) == 2:
             return f"({self.args[0]!r} {symbol} {self.args[1]!r})"
@@ -77,6 +94,38 @@ def call(op: str, *args: Expr) -> Call:
     True
     """
     return cons(Call(op, args))
+
+
+def decimal_literal(value: str | int | Decimal) -> Call:
+    """An exact decimal constant, with as many digits behind the point as ``value`` is written with.
+
+    Examples
+    --------
+    >>> decimal_literal("0.06"), decimal_literal("-1.50").args
+    (0.06, (-150, 2))
+    """
+    sign, digits, exponent = Decimal(value).as_tuple()
+    if not isinstance(exponent, int):
+        raise SchemaError("a constant must be finite", code="MPC-0105", hint="use isna() to find missing values")
+    units = int("".join(map(str, digits))) * 10 ** max(exponent, 0)
+    return call("decimal", literal(-units if sign else units), literal(max(-exponent, 0)))
+
+
+def constant_of(expr: Expr) -> bool | int | float | str | Decimal | None:
+    """The value of a constant; None for anything else, and for the missing value.
+
+    Examples
+    --------
+    >>> constant_of(literal(3)), constant_of(decimal_literal("0.50")), constant_of(column("a"))
+    (3, Decimal('0.50'), None)
+    """
+    if isinstance(expr, Literal):
+        return expr.value
+    if isinstance(expr, Call) and expr.op == "decimal" and all(isinstance(arg, Literal) for arg in expr.args):
+        units, scale = (arg.value if isinstance(arg, Literal) else None for arg in expr.args)
+        if isinstance(units, int) and isinstance(scale, int):
+            return Decimal((int(units < 0), tuple(map(int, str(abs(units)))), -scale))  # without rounding
+    return None
 
 
 @functools.lru_cache(maxsize=65536)

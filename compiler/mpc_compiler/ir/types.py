@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Literal as OneOf
 
 import msgspec
 
-from mpc_compiler.errors import RangeError
+from mpc_compiler.errors import RangeError, SchemaError
 
 __all__ = ["FRACTION_BITS", "MAX_FLOAT", "MAX_INT", "MAX_PRODUCT", "DType", "Field", "Kind", "Number", "Schema"]
 
-Kind = OneOf["int", "float", "bool", "string", "date", "timestamp"]
+Kind = OneOf["int", "float", "decimal", "bool", "string", "date", "timestamp"]
 Number = int | float
 
 FRACTION_BITS = 18
@@ -19,6 +20,8 @@ MAX_INT = 1 << 62
 """Integers stay below this in magnitude."""
 MAX_FLOAT = float(1 << (62 - FRACTION_BITS))
 """Fixed-point values stay below this in magnitude."""
+MOST_DIGITS = 36
+"""Most digits behind the point of a decimal, products included."""
 MAX_PRODUCT = float(1 << (62 - 2 * FRACTION_BITS))
 """A sum of products of two fixed-point values stays below this before truncation."""
 
@@ -28,14 +31,17 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
 
     Attributes
     ----------
-    kind : {"int", "float", "bool", "string", "date", "timestamp"}
-        What the values are. Dates count days, timestamps microseconds since 1970-01-01.
+    kind : {"int", "float", "decimal", "bool", "string", "date", "timestamp"}
+        What the values are. Dates count days, timestamps microseconds since 1970-01-01. A decimal is a whole number of
+        units of ``10**-scale``, and is held, shared and computed with as that whole number.
     nullable : bool
         Whether values may be missing.
     lo, hi : int or float or None
-        Inclusive public range. None: unknown, allowed only where the value is never shared.
+        Inclusive public range; of decimals in units. None: unknown, allowed only where the value is never shared.
     domain : tuple of str or None
         The public dictionary of a string column, sorted; its codes are what is shared.
+    scale : int
+        Digits behind the point of a decimal.
 
     Examples
     --------
@@ -43,6 +49,8 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
     int[0..130]
     >>> DType("string", nullable=True, domain=("own", "rent"))
     string{2}?
+    >>> DType("decimal", lo=-50, hi=1999, scale=2)
+    decimal(2)[-0.50..19.99]
     """
 
     kind: Kind
@@ -50,11 +58,28 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
     lo: Number | None = None
     hi: Number | None = None
     domain: tuple[str, ...] | None = None
+    scale: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a scale that no decimal has: it is an exponent, and may come from a peer."""
+        if not 0 <= self.scale <= MOST_DIGITS:
+            raise SchemaError(f"a decimal with {self.scale} digits behind the point", code="MPC-0103", hint="round it")
 
     @property
     def numeric(self) -> bool:
         """Whether arithmetic makes sense."""
-        return self.kind in ("int", "float", "bool")
+        return self.kind in ("int", "float", "decimal", "bool")
+
+    @property
+    def unit(self) -> int:
+        """How many units of a value make 1."""
+        return int(10**self.scale)
+
+    @property
+    def limits(self) -> tuple[Number, Number]:
+        """:attr:`bounds` as numbers, not as units of a decimal."""
+        lo, hi = self.bounds
+        return (lo / self.unit, hi / self.unit) if self.scale else (lo, hi)
 
     @property
     def bounds(self) -> tuple[Number, Number]:
@@ -79,7 +104,11 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
 
     def __repr__(self) -> str:
         text: str = self.kind
-        if self.domain is not None:
+        if self.kind == "decimal":
+            text += f"({self.scale})"
+            if self.lo is not None and self.hi is not None:
+                text += f"[{Decimal(int(self.lo)).scaleb(-self.scale)}..{Decimal(int(self.hi)).scaleb(-self.scale)}]"
+        elif self.domain is not None:
             text += f"{{{len(self.domain)}}}"
         elif self.kind != "bool" and self.lo is not None:
             text += f"[{self.lo:g}..{self.hi:g}]" if self.kind == "float" else f"[{self.lo}..{self.hi}]"

@@ -13,6 +13,7 @@ from mpc_compiler.check.keys import is_unique
 from mpc_compiler.ir import DType, Join, Rel, Schema, Union
 from mpc_compiler.ops.join import JoinKey, attach_row, join
 from mpc_compiler.ops.recode import recode
+from mpc_compiler.ops.scalar import number_as
 from mpc_compiler.ops.table import Column, Table
 from mpc_compiler.ops.union import below
 
@@ -92,6 +93,6 @@ def _converted(column: Column, old: DType, new: DType) -> Column:
     if old.kind == "string" and old.domain != new.domain:
         value = recode(value, old.domain or (), new.domain or ())
         value = value if column.valid is None else jnp.where(column.valid, value, 0)
-    elif new.kind == "float":
-        value = value.astype(jnp.float64)
+    elif new.kind in ("float", "decimal"):
+        value = number_as(value, old, new)
     return Column(value, column.valid)

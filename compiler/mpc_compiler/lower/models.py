@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Apply, Fit, Metric, Schema
+from mpc_compiler.ir import Apply, Fit, Metric, Schema, call, column
 from mpc_compiler.ops import logistic, ranking, scaler
+from mpc_compiler.ops.scalar import evaluate
 from mpc_compiler.ops.table import Column, Table
 
 __all__ = ["apply_model", "feature_ranges", "fit_model", "measure"]
@@ -21,24 +22,32 @@ def feature_ranges(features: tuple[str, ...], schema: Schema) -> Ranges:
     for name in features:
         field = schema.field(name)
         assert field is not None
-        lo, hi = field.dtype.bounds
+        lo, hi = field.dtype.limits
         ranges.append((float(lo), float(hi)))
     return tuple(ranges)
 
 
-def _matrix(table: Table, features: tuple[str, ...]) -> jax.Array:
-    return jnp.stack([table.columns[name].value.astype(jnp.float64) for name in features], axis=1)
+def _matrix(table: Table, features: tuple[str, ...], schema: Schema) -> jax.Array:
+    return jnp.stack([_float(table, name, schema) for name in features], axis=1)
+
+
+def _float(table: Table, name: str, schema: Schema) -> jax.Array:
+    return evaluate(call("float", column(name)), table, schema).value
+
+
+def _label(table: Table, name: str, schema: Schema) -> jax.Array:
+    return evaluate(call("int", column(name)), table, schema).value
 
 
 def fit_model(node: Fit, table: Table, schema: Schema, rows: int) -> Table:
     """The fitted model as a table: one row a term."""
     _some_rows(table, node)
-    matrix, ranges = _matrix(table, node.features), feature_ranges(node.features, schema)
+    matrix, ranges = _matrix(table, node.features, schema), feature_ranges(node.features, schema)
     if node.kind == "standard_scaler":
         mean, scale, inverse = scaler.fit(matrix, ranges=ranges, rows=rows, valid=table.valid)
         return Table({"mean": Column(mean), "scale": Column(scale), "inverse": Column(inverse)}, None, None)
     assert node.target is not None
-    target = table.columns[node.target].value.astype(jnp.int64)
+    target = _label(table, node.target, schema)
     model = logistic.fit(matrix, target, table.valid, ranges=ranges, rows=rows)
     terms = len(node.features) + 1
 
@@ -52,7 +61,7 @@ def fit_model(node: Fit, table: Table, schema: Schema, rows: int) -> Table:
 
 def apply_model(node: Apply, table: Table, model: Table, schema: Schema) -> Table:
     """The table with the columns that the model makes."""
-    matrix, ranges = _matrix(table, node.features), feature_ranges(node.features, schema)
+    matrix, ranges = _matrix(table, node.features, schema), feature_ranges(node.features, schema)
     if node.kind == "standard_scaler":
         scaled = scaler.transform(matrix, model.columns["mean"].value, model.columns["inverse"].value, ranges=ranges)
         made = {name: Column(scaled[:, j]) for j, name in enumerate(node.outputs)}
@@ -72,8 +81,8 @@ def _some_rows(table: Table, node: Fit | Metric) -> None:
 def measure(node: Metric, table: Table, schema: Schema) -> Table:
     """One row with the metrics."""
     _some_rows(table, node)
-    label = table.columns[node.label].value.astype(jnp.int64)
-    score = table.columns[node.score].value.astype(jnp.float64)
+    label = _label(table, node.label, schema)
+    score = _float(table, node.score, schema)
     auc, ks = ranking.roc(label, score, table.valid, bounds=feature_ranges((node.score,), schema)[0])
     found = {"roc_auc": auc, "ks": ks}
     return Table({name: Column(jnp.reshape(found[name], (1,))) for name in node.metrics}, None, None)

@@ -226,7 +226,8 @@ def _aggregate(rel: Aggregate, below: Table, *, kernels: bool) -> Table:
     for agg in rel.aggs:
         field = schema.field(agg.column) if agg.column else None
         lo, hi = _bounds(field.dtype) if field is not None and field.dtype.kind != "string" else (0, 1)
-        aggs.append(Agg(agg.name, agg.function, agg.column, lo, hi))
+        scale = 0 if field is None else field.dtype.scale
+        aggs.append(Agg(agg.name, agg.function, agg.column, lo, hi, scale))
     if not rel.keys:
         return aggregate(below, aggs)
     keys = []

@@ -1,6 +1,8 @@
 """Scalar expressions as SQL for an owner's DuckDB, with pandas' semantics; relations are in ``sql_rel.py``.
 
 Text and identifiers are quoted by sqlglot, never pasted.
+
+A decimal is a whole number of units here, as it is on shares: the views of an owner's tables turn DECIMAL into BIGINT.
 """
 
 from __future__ import annotations
@@ -11,9 +13,9 @@ from sqlglot import exp
 
 from mpc_compiler.check import expr_type
 from mpc_compiler.check.scalars import days_of, microseconds_of
-from mpc_compiler.ir import Column, DType, Expr, Literal, Schema
+from mpc_compiler.ir import Column, DType, Expr, Literal, Schema, constant_of
 
-__all__ = ["scalar_sql", "truth"]
+__all__ = ["held", "of_units", "scalar_sql", "truth"]
 
 
 def _id(name: str) -> exp.Column:
@@ -42,6 +44,37 @@ def _constant(value: bool | int | float | str | None) -> exp.Expr:
     if isinstance(value, float):
         return exp.cast(exp.Literal.string(repr(value)), "DOUBLE")
     return exp.Literal.string(value) if isinstance(value, str) else exp.Literal.number(str(value))
+
+
+def of_units(value: exp.Expr, dtype: DType) -> exp.Expr:
+    """A number of units of a decimal as a number."""
+    if not dtype.scale:
+        return value
+    return exp.Paren(this=exp.Div(this=value, expression=exp.cast(_constant(dtype.unit), "DOUBLE"), typed=True))
+
+
+def held(value: exp.Expr, dtype: DType, result: DType) -> exp.Expr:
+    """A number of one type as one of another of the same or a wider kind; a decimal gets more digits."""
+    if result.kind == "float":
+        return _double(value, dtype) if dtype.scale else value
+    if result.scale <= dtype.scale:
+        return value
+    return exp.Paren(this=exp.Mul(this=value, expression=_constant(10 ** (result.scale - dtype.scale))))
+
+
+def _double(value: exp.Expr, dtype: DType) -> exp.Expr:
+    return of_units(exp.cast(value, "DOUBLE"), dtype)
+
+
+def _widest(types: Sequence[DType]) -> DType:
+    """What numbers are held as where they are compared or stand for one another."""
+    return DType("float" if any(t.kind == "float" for t in types) else "decimal", scale=max(t.scale for t in types))
+
+
+def _aligned(args: Sequence[exp.Expr], types: Sequence[DType]) -> list[exp.Expr]:
+    if not any(t.kind == "decimal" for t in types):
+        return list(args)
+    return [held(arg, t, _widest(types)) for arg, t in zip(args, types, strict=True)]
 
 
 def scalar_sql(expr: Expr, schema: Schema) -> exp.Expr:
@@ -86,16 +119,20 @@ Emit = Callable[[str, Args, Sequence[DType], Sequence[Expr]], exp.Expr]
 def _binary(kind: type[exp.Binary]) -> Emit:
     def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
         number = [exp.cast(a, "BIGINT") if t.kind == "bool" else a for a, t in zip(args, types, strict=True)]
+        if op != "mul" or any(t.kind == "float" for t in types):
+            number = _aligned(number, types)
         return kind(this=number[0], expression=number[1])
 
     return emit
 
 
 def _div(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
-    return exp.Div(this=exp.cast(args[0], "DOUBLE"), expression=exp.cast(args[1], "DOUBLE"), typed=True)
+    num, den = (_double(arg, t) for arg, t in zip(args[:2], types[:2], strict=True))
+    return exp.Div(this=num, expression=den, typed=True)
 
 
 def _mod(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    args = _aligned(args, types)
     inner = exp.Paren(this=exp.Mod(this=args[0], expression=args[1]))
     shifted = exp.Paren(this=exp.Add(this=inner, expression=args[1].copy()))
     return exp.Mod(this=shifted, expression=args[1].copy())
@@ -104,13 +141,17 @@ def _mod(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> ex
 def _floordiv(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     if any(t.kind == "float" for t in types):
         return exp.Floor(this=_div(op, args, types, raw))
+    if any(t.kind == "decimal" for t in types):
+        args = [_paren(arg) for arg in _aligned(args, types)]
+        types = [DType("int")] * 2
     rest = exp.Paren(this=exp.Sub(this=args[0], expression=exp.Paren(this=_mod(op, args, types, raw))))
     return exp.IntDiv(this=rest, expression=args[1].copy())
 
 
 def _compare(kind: type[exp.Binary], when_null: bool) -> Emit:
     def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
-        value = kind(this=args[0], expression=args[1])
+        left, right = _aligned(args, types)
+        value = kind(this=left, expression=right)
         return exp.Coalesce(this=value, expressions=[exp.true() if when_null else exp.false()])
 
     return emit
@@ -119,6 +160,7 @@ def _compare(kind: type[exp.Binary], when_null: bool) -> Emit:
 def _isin(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     if len(args) == 1:
         return exp.false()
+    args = _aligned(args, types)
     return _false(exp.In(this=args[0], expressions=list(args[1:])))
 
 
@@ -135,14 +177,26 @@ def _not_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) 
 
 
 def _where(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
-    return exp.Case().when(args[0], args[1]).else_(args[2])
+    branches = _aligned(args[1:], types[1:])
+    return exp.Case().when(args[0], branches[0]).else_(branches[1])
+
+
+def _fillna(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    value, other = _aligned(args, types) if types[0].nullable else args
+    return exp.Coalesce(this=value, expressions=[other])
 
 
 def _clip(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     case = exp.Case()
-    for bound, kind, given in ((args[1], exp.LT, raw[1]), (args[2], exp.GT, raw[2])):
-        if not (isinstance(given, Literal) and given.value is None):
-            case = case.when(kind(this=args[0].copy(), expression=bound), bound.copy())
+    given = [True, *(constant_of(arg) is not None for arg in raw[1:])]
+    widest = _widest([t for t, there in zip(types, given, strict=True) if there])
+    args = [
+        held(arg, t, widest) if t.kind == "decimal" or widest.kind == "decimal" else arg
+        for arg, t in zip(args, types, strict=True)
+    ]
+    for at, kind in ((1, exp.LT), (2, exp.GT)):
+        if given[at]:
+            case = case.when(kind(this=args[0].copy(), expression=args[at]), args[at].copy())
     return case.else_(args[0]) if case.args.get("ifs") else args[0]
 
 
@@ -150,6 +204,10 @@ def _cast(name: str) -> Emit:
     def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
         if name == "BIGINT" and types[0].kind == "float":
             return exp.cast(exp.func("trunc", args[0]), name)
+        if types[0].scale and name == "BIGINT":
+            return exp.IntDiv(this=args[0], expression=_constant(types[0].unit))
+        if types[0].scale and name == "DOUBLE":
+            return _double(args[0], types[0])
         if name == "BOOLEAN":
             return exp.Coalesce(
                 this=exp.NEQ(this=exp.cast(args[0], "DOUBLE"), expression=exp.Literal.number(0)),
@@ -166,6 +224,9 @@ def _function(name: str) -> Emit:
 
 def _round(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     """Half to even; with places as numpy computes it, which scales, rounds and scales back."""
+    if types[0].kind == "decimal":
+        places = raw[1].value if len(raw) > 1 and isinstance(raw[1], Literal) else 0
+        return _half_even(args[0], 10 ** max(types[0].scale - int(places or 0), 0))
     if types[0].kind != "float":
         return args[0]
     value, places = exp.cast(args[0], "DOUBLE"), raw[1].value if len(raw) > 1 and isinstance(raw[1], Literal) else 0
@@ -174,6 +235,29 @@ def _round(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> 
     scale = exp.cast(exp.Literal.number(10**places), "DOUBLE")
     scaled = exp.Paren(this=exp.Mul(this=value, expression=scale))
     return exp.Div(this=exp.func("round_even", scaled, exp.Literal.number(0)), expression=scale.copy(), typed=True)
+
+
+def _half_even(value: exp.Expr, unit: int) -> exp.Expr:
+    """A whole number by a public power of ten, rounded to the even neighbour."""
+    if unit == 1:
+        return value
+    up = exp.Paren(this=exp.Add(this=value, expression=_constant(unit // 2)))
+    whole = [DType("int")] * 2
+    quotient, rest = _floordiv("", [up, _constant(unit)], whole, []), _mod("", [up.copy(), _constant(unit)], whole, [])
+    odd = _mod("", [exp.Paren(this=quotient.copy()), _constant(2)], whole, [])
+    tie = exp.and_(exp.EQ(this=rest, expression=_constant(0)), exp.EQ(this=odd, expression=_constant(1)))
+    less = exp.Paren(this=exp.Case().when(tie, _constant(1)).else_(_constant(0)))
+    return exp.Sub(this=exp.Paren(this=quotient), expression=less)
+
+
+def _rescale(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    """More digits are exact; fewer are rounded, halves away from zero."""
+    value = exp.cast(args[0], "BIGINT") if types[0].kind == "bool" else args[0]
+    less = types[0].scale - int(constant_of(raw[1]) or 0)
+    if less <= 0:
+        return exp.Mul(this=value, expression=_constant(10**-less)) if less else value
+    half = exp.Paren(this=exp.Mul(this=exp.func("sign", value), expression=_constant(10**less // 2)))
+    return exp.IntDiv(this=exp.Paren(this=exp.Add(this=value.copy(), expression=half)), expression=_constant(10**less))
 
 
 def _comoment(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
@@ -207,7 +291,7 @@ def _domain_error_is_null(name: str, low: exp.Expr, *, strict: bool) -> Emit:
     """numpy gives NaN (missing) outside the domain; DuckDB raises."""
 
     def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
-        value = exp.cast(args[0], "DOUBLE")
+        value = _double(args[0], types[0])
         inside = (exp.GT if strict else exp.GTE)(this=value, expression=low.copy())
         return exp.Case().when(inside, exp.func(name, value.copy()))
 
@@ -235,7 +319,9 @@ _CALLS: dict[str, Emit] = {
     "not": lambda op, args, types, raw: exp.Not(this=args[0]),
     "isna": _is_null,
     "notna": _not_null,
-    "fillna": lambda op, args, types, raw: exp.Coalesce(this=args[0], expressions=[args[1]]),
+    "fillna": _fillna,
+    "decimal": lambda op, args, types, raw: exp.cast(args[0], "BIGINT") if types[0].kind == "bool" else args[0],
+    "rescale": _rescale,
     "where": _where,
     "clip": _clip,
     "int": _cast("BIGINT"),
@@ -246,7 +332,7 @@ _CALLS: dict[str, Emit] = {
     "contains": _text("contains"),
     "log": _domain_error_is_null("ln", exp.Literal.number(0), strict=True),
     "sqrt": _domain_error_is_null("sqrt", exp.Literal.number(0), strict=False),
-    "exp": _function("exp"),
+    "exp": lambda op, args, types, raw: exp.func("exp", _double(args[0], types[0])),
     "comoment": _comoment,
     "correlation": _correlation,
     "round": _round,

@@ -31,7 +31,7 @@ from mpc_compiler.ir import (
     Win,
     Window,
 )
-from mpc_compiler.lower.sql import scalar_sql, truth
+from mpc_compiler.lower.sql import held, of_units, scalar_sql, truth
 
 __all__ = ["ROW", "to_sql"]
 
@@ -141,7 +141,7 @@ def _agg(agg: Agg, below: Schema) -> exp.Expr:
         return exp.Count(this=exp.Distinct(expressions=[value]))
     if agg.function in ("median", "quantile"):
         level = 0.5 if agg.function == "median" else agg.param
-        return exp.func("quantile_cont", exp.cast(value, "DOUBLE"), exp.Literal.number(repr(level)))
+        return of_units(exp.func("quantile_cont", exp.cast(value, "DOUBLE"), exp.Literal.number(repr(level))), dtype)
     if agg.function in ("first", "last"):
         chosen = exp.func("arg_min" if agg.function == "first" else "arg_max", value, _id(ROW))
         present = exp.Not(this=exp.Is(this=value.copy(), expression=exp.null()))
@@ -176,7 +176,9 @@ def _plain(function: str, value: exp.Expr) -> exp.Expr:
 
 
 def _finished(value: exp.Expr, function: str, dtype: DType) -> exp.Expr:
-    """The sum of nothing is 0, and a sum of whole numbers is a whole number of 64 bits."""
+    """The sum of nothing is 0, and a sum of whole numbers is a whole number of 64 bits; a mean of units is a number."""
+    if function == "mean":
+        return of_units(value, dtype)
     if function != "sum":
         return value
     total = exp.cast(value, "DOUBLE" if dtype.kind == "float" else "BIGINT")
@@ -206,11 +208,13 @@ def _join(rel: Join) -> exp.Expr:
 
 
 def _union(rel: Union) -> exp.Expr:
-    names = schema_of(rel).names
-    sides = [
-        exp.select(*map(_id, names), _id(ROW), _named(exp.Literal.number(at), _SIDE)).from_(_query(side))
-        for at, side in enumerate((rel.left, rel.right))
-    ]
+    schema = schema_of(rel)
+    names = schema.names
+    sides = []
+    for at, side in enumerate((rel.left, rel.right)):
+        pairs = zip(schema_of(side), schema, strict=True)
+        columns = [_named(held(_id(old.name), old.dtype, new.dtype), new.name) for old, new in pairs]
+        sides.append(exp.select(*columns, _id(ROW), _named(exp.Literal.number(at), _SIDE)).from_(_query(side)))
     both = _sub(exp.union(*sides, distinct=False))
     return _sub(exp.select(*map(_id, names), _numbered([_id(_SIDE), _id(ROW)])).from_(both))
 

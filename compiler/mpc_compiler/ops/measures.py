@@ -11,6 +11,7 @@ from jax import Array
 
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops.numeric import ratio
+from mpc_compiler.ops.primitives import times_rational
 from mpc_compiler.ops.table import Column, Table, cleared
 
 __all__ = ["Agg", "Extreme", "Measures", "Totals", "finish", "measures_of"]
@@ -33,6 +34,8 @@ class Agg:
         What is aggregated; None for ``size``.
     lo, hi : int, float or None
         Public range of the column. Bounds what stands in for NULL in min and max; None: ±2**40.
+    scale : int
+        The column is a decimal in units of ``10**-scale``.
     """
 
     out: str
@@ -40,6 +43,7 @@ class Agg:
     column: str | None = None
     lo: float | None = None
     hi: float | None = None
+    scale: int = 0
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,13 @@ def finish(totals: Totals, aggs: Sequence[Agg], measures: Measures, *, den_max: 
     return Table(columns, totals.valid, packed=totals.packed)
 
 
+def _of_units(mean: Array, agg: Agg) -> Array:
+    if not agg.scale:
+        return mean
+    most = max(abs(agg.lo or 0), abs(agg.hi or 0)) + 1
+    return times_rational(mean, 1, 10**agg.scale, most=most)
+
+
 def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Column:
     if agg.fn == "size" or agg.column is None:
         return Column(totals.size)
@@ -196,7 +207,8 @@ def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Colum
     always = agg.column not in totals.counts and totals.valid is not None  # a group has a row, and no cell is NULL
     some = None if always else count > 0
     if agg.fn == "mean":
-        return Column(ratio(totals.sums[agg.column], cleared(count, totals.valid), den_max=den_max), some)
+        mean = ratio(totals.sums[agg.column], cleared(count, totals.valid), den_max=den_max)
+        return Column(_of_units(mean, agg), some)
     extreme = next(e for e in measures.extremes if e.column == agg.column and e.op == agg.fn)
     value = cleared(totals.extremes[extreme], some)
     return Column(value > 0 if agg.column in measures.bools else value, some)

@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.ops.primitives import compare
+
 FRACTION = 18
 """Fraction bits of a secret float (FM64)."""
 
@@ -131,6 +133,62 @@ def fraction(num: jax.Array, den: jax.Array, *, den_max: int) -> jax.Array:
         part = step_sum(flags[1:], [2.0 ** -min(max(i - low, 0), FRACTION) for i in range(bits)])
         m, q = m * part, q * part
     return jnp.where(flags[0], q * _newton_reciprocal(m, 1), 0.0)
+
+
+_DIGIT_BITS = 3
+
+
+def whole_divmod(x: jax.Array, by: int, *, bounds: tuple[int, int]) -> tuple[jax.Array, jax.Array]:
+    """``(x // by, x % by)`` of secret whole numbers and a public divisor, rounding down as Python does; exact.
+
+    Parameters
+    ----------
+    x : array
+        int64, within ``bounds``.
+    by : int
+        At least 1.
+    bounds : (int, int)
+        Public range of x; at most ``2**63 - 1`` wide.
+
+    Notes
+    -----
+    Long division to the base 8: each digit of the quotient is the number of its public multiples that are not above
+    the rest, so that q bits of quotient take ``ceil(q / 3)`` batches of at most 7 comparisons. A divisor that is a
+    power of two could shift instead; that costs a decomposition of all 64 bits.
+
+    >>> [v.tolist() for v in whole_divmod(jnp.array([-7, 0, 99]), 10, bounds=(-9, 100))]
+    [[-1, 0, 9], [3, 0, 9]]
+    """
+    low, high = bounds
+    start = low // by
+    rest, most = x - start * by, high - start * by
+    quotient = jnp.full_like(rest, start)
+    digits = -(-(most // by).bit_length() // _DIGIT_BITS)
+    for level in reversed(range(digits)):
+        step = by << (_DIGIT_BITS * level)
+        count = min(most // step, (1 << _DIGIT_BITS) - 1)
+        if count:
+            flags = _reached(rest, [step * k for k in range(1, count + 1)], most)
+            digit = jnp.sum(flags.astype(jnp.int64), axis=0)
+            rest, quotient = rest - digit * step, quotient + (digit << (_DIGIT_BITS * level))
+            most = min(most, step - 1)
+    return quotient, rest
+
+
+def whole_quotient(x: jax.Array, by: int, *, bounds: tuple[int, int]) -> jax.Array:
+    """``x // by``; see :func:`whole_divmod`.
+
+    >>> whole_quotient(jnp.array([-7, 99]), 10, bounds=(-9, 100)).tolist()
+    [-1, 9]
+    """
+    return whole_divmod(x, by, bounds=bounds)[0]
+
+
+def _reached(x: jax.Array, thresholds: Sequence[int], most: int) -> jax.Array:
+    """``x >= threshold`` for x in ``0..most`` and thresholds in that range, on a new first axis."""
+    public = np.asarray(thresholds, np.int64).reshape((-1,) + (1,) * x.ndim)
+    wide = jnp.broadcast_to(x[None], (len(thresholds), *x.shape))
+    return compare(wide, jnp.broadcast_to(public, wide.shape), "ge", bits=min(most.bit_length() + 1, 64))
 
 
 def reciprocal(x: jax.Array, *, low: int, high: int, gain: int = 0) -> jax.Array:

@@ -17,6 +17,7 @@ from mpc_compiler.ops.fixed import FIXED, decode_fixed, encode_fixed
 from mpc_compiler.ops.lookup import LOOKUPS, lookup
 from mpc_compiler.ops.movers import MOVERS, compact, sort_rows
 from mpc_compiler.ops.product import PRODUCTS, ring_matmul
+from mpc_compiler.ops.rational import RATIONAL, fraction_of, rational_error, times_rational
 from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
 
 __all__ = [
@@ -28,15 +29,18 @@ __all__ = [
     "compare",
     "decode_fixed",
     "encode_fixed",
+    "fraction_of",
     "lookup",
     "one_hot",
     "prefix_sum",
+    "rational_error",
     "ring_matmul",
     "segment_scan",
     "sort_rows",
+    "times_rational",
 ]
 
-PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **LOOKUPS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **FIXED}
+PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **LOOKUPS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **FIXED, **RATIONAL}
 """The primitives by name. The order is fixed; names are part of what parties compare before they start."""
 
 

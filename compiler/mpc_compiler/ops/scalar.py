@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -11,13 +13,13 @@ import jax.numpy as jnp
 from mpc_compiler.check import expr_type
 from mpc_compiler.check.scalars import days_of, microseconds_of
 from mpc_compiler.errors import RangeError, UnsupportedError
-from mpc_compiler.ir import Call, DType, Expr, Literal, Schema
+from mpc_compiler.ir import Call, DType, Expr, Literal, Schema, constant_of
 from mpc_compiler.ir import Column as ColumnRef
 from mpc_compiler.ops import numeric
-from mpc_compiler.ops.primitives import FRACTION_BITS, compare
+from mpc_compiler.ops.primitives import FRACTION_BITS, compare, decode_fixed, encode_fixed, fraction_of, times_rational
 from mpc_compiler.ops.table import Column, Table, cleared
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "number_as"]
 
 Number = bool | int | float
 Array = jax.Array
@@ -70,13 +72,15 @@ def _zero_where_null(node: Expr) -> bool:
     """Whether the operation itself leaves 0 where its result is missing, as every column of a table must have it."""
     if not isinstance(node, Call) or node.op in _CLEARING:
         return True
-    if node.op in _KEEPING or (node.op == "div" and isinstance(node.args[1], Literal)):
+    if node.op in _KEEPING or (node.op == "div" and constant_of(node.args[1]) is not None):
         return all(_zero_where_null(arg) for arg in node.args)
     return False
 
 
 _CLEARING = ("eq", "ne", "lt", "le", "gt", "ge", "isin", "and", "or", "not", "isna", "notna", "clip", "bool")
-_KEEPING = ("neg", "abs", "mul", "float", "int", "round", "sqrt", "where", "fillna")
+_KEEPING = (
+    "neg", "abs", "mul", "float", "int", "round", "round_to", "sqrt", "where", "fillna", "decimal", "rescale",
+)  # fmt: skip
 
 
 def _node(node: Expr, visit: Callable[[Expr], Column], table: Table, schema: Schema) -> Column:
@@ -171,29 +175,67 @@ def _both(args: Args) -> Array | None:
     return result
 
 
-def _number(value: Array, kind: str) -> Array:
-    return value.astype(jnp.float64 if kind == "float" else jnp.int64)
+def number_as(value: Array, dtype: DType, result: DType) -> Array:
+    """Numbers of one type as numbers of another of the same or a wider kind; a decimal gets more digits.
+
+    Examples
+    --------
+    >>> cents, mills = DType("decimal", lo=0, hi=999, scale=2), DType("decimal", lo=0, hi=9999, scale=3)
+    >>> [number_as(jnp.array([125]), cents, other).tolist() for other in (mills, DType("float"))]
+    [[1250], [1.25]]
+    """
+    if result.kind != "float":
+        return _longer(value.astype(jnp.int64), result.scale - dtype.scale)
+    return _times_constant(value, dtype, Fraction(1)) if dtype.scale else value.astype(jnp.float64)
+
+
+def _longer(value: Array, digits: int) -> Array:
+    return value * 10**digits if digits else value
+
+
+def _whole_bounds(dtype: DType) -> tuple[int, int]:
+    lo, hi = dtype.bounds
+    return int(lo), int(hi)
 
 
 def _arithmetic(combine: Callable[[Array, Array], Array]) -> Op:
     def op(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-        return Column(combine(*(_number(a.value, result.kind) for a in args)), _both(args))
+        values = (number_as(a.value, t, result) for a, t in zip(args, types, strict=True))
+        return Column(combine(*values), _both(args))
 
     return op
 
 
 def _multiply(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
     """A small whole constant is applied by doubling and adding: local, and free of truncation error."""
-    for this, other, given in ((args[0], args[1], raw[1]), (args[1], args[0], raw[0])):
-        factor = given.value if isinstance(given, Literal) else None
-        if (
-            result.kind == "float"
-            and isinstance(factor, int | float)
-            and factor == int(factor)
-            and abs(factor) <= _SMALL
-        ):
-            return Column(_times(_number(this.value, "float"), int(factor)), _both([this, other]))
-    return Column(_number(args[0].value, result.kind) * _number(args[1].value, result.kind), _both(args))
+    if result.kind != "float":  # units of decimals multiply, as whole numbers do
+        return Column(args[0].value.astype(jnp.int64) * args[1].value.astype(jnp.int64), _both(args))
+    for this, other in ((0, 1), (1, 0)):
+        factor = _factor(raw[other])
+        if factor is not None:
+            value = _times_constant(args[this].value, types[this], factor)
+            return Column(value, _both([args[this], args[other]]))
+    first, second = (number_as(a.value, t, result) for a, t in zip(args, types, strict=True))
+    return Column(first * second, _both(args))
+
+
+def _factor(expr: Expr) -> Fraction | None:
+    """A constant number as a fraction."""
+    value = constant_of(expr)
+    if isinstance(value, float):
+        return fraction_of(value)
+    return Fraction(value) if isinstance(value, int | Decimal) else None
+
+
+def _times_constant(value: Array, dtype: DType, factor: Fraction) -> Array:
+    """A number times a public fraction, as a fixed-point number."""
+    factor /= dtype.unit
+    if factor.denominator == 1 and abs(factor) <= _SMALL:
+        return _times(value.astype(jnp.float64), factor.numerator)
+    if dtype.kind == "bool":
+        value = value.astype(jnp.int64)
+    most = max(map(abs, dtype.bounds)) + (_SLACK if dtype.kind == "float" else 0)
+    return times_rational(value, factor.numerator, factor.denominator, most=most)
 
 
 _SMALL = 1 << 12
@@ -210,11 +252,12 @@ def _times(value: Array, factor: int) -> Array:
 
 
 def _divide(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-    num = args[0].value
-    if isinstance(raw[1], Literal) and isinstance(raw[1].value, int | float):
-        return Column(num.astype(jnp.float64) * (1.0 / float(raw[1].value)), args[0].valid)
+    by = _factor(raw[1])
+    if by is not None:
+        return Column(_times_constant(args[0].value, types[0], 1 / by), args[0].valid)
+    num = number_as(args[0].value, types[0], result)
     den = jnp.maximum(args[1].value, 1) if args[1].valid is not None else args[1].value
-    return Column(numeric.ratio(num.astype(jnp.float64), den, den_max=int(types[1].bounds[1])), _both(args))
+    return Column(numeric.ratio(num, den, den_max=int(types[1].bounds[1])), _both(args))
 
 
 def _compare(test: str, *, when_null: bool) -> Op:
@@ -229,6 +272,8 @@ def _compare(test: str, *, when_null: bool) -> Op:
 
 def _tested(test: str, values: Sequence[Array], types: Sequence[DType], raw: Sequence[Expr]) -> Array:
     """Compare two values; the kernel is told how far apart they can be where neither is NULL."""
+    if any(t.kind == "decimal" for t in types):
+        return _decimals_tested(test, values, types)
     a, b = values
     floats = jnp.float64 in (a.dtype, b.dtype)
     a, b = (value.astype(jnp.float64 if floats else jnp.int64) for value in values)
@@ -238,6 +283,21 @@ def _tested(test: str, values: Sequence[Array], types: Sequence[DType], raw: Seq
     apart = max(most - low, high - least)
     size = int((apart + _SLACK) * 2**FRACTION_BITS) if floats else int(apart)
     return compare(a, b, test, bits=size.bit_length() + 1)
+
+
+def _decimals_tested(test: str, values: Sequence[Array], types: Sequence[DType]) -> Array:
+    """Compare decimals with one another and with whole numbers as whole numbers, else as fixed-point ones."""
+    common = (
+        DType("float") if any(t.kind == "float" for t in types) else DType("decimal", scale=max(t.scale for t in types))
+    )
+    a, b = (number_as(value, t, common) for value, t in zip(values, types, strict=True))
+    (low, high), (least, most) = (
+        t.limits if common.kind == "float" else [int(end) * 10 ** (common.scale - t.scale) for end in t.bounds]
+        for t in types
+    )
+    apart = max(most - low, high - least)
+    size = int((apart + _SLACK) * 2**FRACTION_BITS) if common.kind == "float" else int(apart)
+    return compare(a, b, test, bits=min(size.bit_length() + 1, 64))
 
 
 _SLACK = 2.0**-6  # fixed-point arithmetic may leave a range by its rounding error
@@ -255,7 +315,8 @@ def _range(dtype: DType, expr: Expr, coded: DType | None) -> tuple[Number, Numbe
 def _isin(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
     value = jnp.zeros(args[0].value.shape, jnp.bool_)
     for other, dtype, expr in zip(args[1:], types[1:], raw[1:], strict=True):
-        pair, sides = (args[0].value, other.value.astype(args[0].value.dtype)), (raw[0], expr)
+        both = other.value if "decimal" in (types[0].kind, dtype.kind) else other.value.astype(args[0].value.dtype)
+        pair, sides = (args[0].value, both), (raw[0], expr)
         value = value | _tested("eq", pair, (types[0], dtype), sides)
     return Column(value if args[0].valid is None else value & args[0].valid)
 
@@ -291,21 +352,23 @@ def _notna(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr
     return Column(jnp.ones(args[0].value.shape, jnp.bool_) if valid is None else valid)
 
 
-def _shaped(value: Array, result: DType) -> Array:
-    return value.astype(jnp.bool_) if result.kind == "bool" else _number(value, result.kind)
+def _shaped(value: Array, dtype: DType, result: DType) -> Array:
+    if result.kind == "bool":
+        return value.astype(jnp.bool_)
+    return number_as(value, dtype, result)
 
 
 def _fillna(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
     valid = args[0].valid
     if valid is None:
         return args[0]
-    value = jnp.where(valid, _shaped(args[0].value, result), _shaped(args[1].value, result))
+    value = jnp.where(valid, _shaped(args[0].value, types[0], result), _shaped(args[1].value, types[1], result))
     return Column(value, None if args[1].valid is None else valid | args[1].valid)
 
 
 def _where(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
     condition = args[0].value if args[0].valid is None else args[0].value & args[0].valid
-    value = jnp.where(condition, _shaped(args[1].value, result), _shaped(args[2].value, result))
+    value = jnp.where(condition, _shaped(args[1].value, types[1], result), _shaped(args[2].value, types[2], result))
     if args[1].valid is None and args[2].valid is None:
         return Column(value)
     masks = [jnp.ones((), jnp.bool_) if a.valid is None else a.valid for a in args[1:]]
@@ -313,10 +376,10 @@ def _where(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr
 
 
 def _clip(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-    value = _number(args[0].value, result.kind)
-    for arg, given, pick in ((args[1], raw[1], jnp.maximum), (args[2], raw[2], jnp.minimum)):
-        if not (isinstance(given, Literal) and given.value is None):
-            value = pick(value, _number(arg.value, result.kind))
+    value = number_as(args[0].value, types[0], result)
+    for at, pick in ((1, jnp.maximum), (2, jnp.minimum)):
+        if constant_of(raw[at]) is not None:
+            value = pick(value, number_as(args[at].value, types[at], result))
     valid = args[0].valid
     return Column(value if valid is None else jnp.where(valid, value, 0), valid)
 
@@ -328,7 +391,82 @@ def _to_int(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Exp
         negative = value < 0
         size = jnp.floor(jnp.where(negative, -value, value)).astype(jnp.int64)
         return Column(jnp.where(negative, -size, size), args[0].valid)
+    if types[0].scale:
+        return Column(
+            _by_sign(value, types[0], lambda size, most: numeric.whole_quotient(size, types[0].unit, bounds=(0, most))),
+            args[0].valid,
+        )
     return Column(value.astype(jnp.int64), args[0].valid)
+
+
+def _by_sign(value: Array, dtype: DType, change: Callable[[Array, int], Array]) -> Array:
+    """``change(|value|, largest |value|)`` with the sign of ``value``."""
+    low, high = _whole_bounds(dtype)
+    if low >= 0:
+        return change(value, high)
+    most = max(-low, high)
+    negative = compare(value, jnp.zeros((), jnp.int64), "lt", bits=most.bit_length() + 1)
+    size = change(jnp.where(negative, -value, value), most)
+    return jnp.where(negative, -size, size)
+
+
+def _rescale(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    """More digits are exact; fewer are rounded, halves away from zero."""
+    value, less = args[0].value.astype(jnp.int64), types[0].scale - result.scale
+    if less <= 0:
+        return Column(_longer(value, -less), args[0].valid)
+    unit = 10**less
+
+    def shorter(size: Array, most: int) -> Array:
+        return numeric.whole_quotient(size + unit // 2, unit, bounds=(unit // 2, most + unit // 2))
+
+    return Column(_by_sign(value, types[0], shorter), args[0].valid)
+
+
+def _half_even(value: Array, unit: int, bounds: tuple[int, int]) -> Array:
+    """``value / unit`` to the nearest whole number, halves to the even one."""
+    half, (low, high) = unit // 2, bounds
+    if unit == 1:
+        return value
+    if unit % 2:
+        return numeric.whole_quotient(value + half, unit, bounds=(low + half, high + half))
+    up, rest = numeric.whole_divmod(value + half, unit, bounds=(low + half, high + half))
+    tie = compare(rest, jnp.zeros((), jnp.int64), "eq", bits=unit.bit_length() + 1)
+    odd = up - 2 * numeric.whole_quotient(up, 2, bounds=((low + half) // unit, (high + half) // unit))
+    return up - jnp.where(tie, odd, 0)
+
+
+def _whole_division(*, rest: bool) -> Op:
+    """``//`` and ``%`` by a constant, rounding down: exact for what shares hold."""
+
+    def op(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+        by = constant_of(raw[1])
+        assert isinstance(by, int | float | Decimal)
+        value, (low, high) = args[0].value, types[0].bounds
+        if "float" in (types[0].kind, types[1].kind):
+            value = encode_fixed(number_as(value, types[0], DType("float")))
+            low, high = (
+                int(end * 2**FRACTION_BITS) for end in (types[0].limits[0] - _SLACK, types[0].limits[1] + _SLACK)
+            )
+            step = int(by * 2**FRACTION_BITS)
+        else:
+            scale = max(t.scale for t in types)
+            more = 10 ** (scale - types[0].scale)
+            value, low, high, step = (
+                value.astype(jnp.int64) * more,
+                int(low) * more,
+                int(high) * more,
+                int(by * 10**scale),
+            )
+        if step < 0:
+            value, low, high = -value, -high, -low
+        quotient, left = numeric.whole_divmod(value, abs(step), bounds=(int(low), int(high)))
+        found = quotient if not rest else left if step > 0 else -left
+        if result.kind != "float":
+            return Column(found, args[0].valid)
+        return Column(decode_fixed(found) if rest else found.astype(jnp.float64), args[0].valid)
+
+    return op
 
 
 def _to_bool(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
@@ -341,11 +479,26 @@ def _round(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr
     """To the nearest whole number, halves to the even one, as numpy does; exact for what the fixed point holds."""
     value = args[0].value
     if types[0].kind != "float":
-        return Column(_number(value, result.kind), args[0].valid)
+        unit = 10 ** (types[0].scale - result.scale)
+        return Column(_half_even(value.astype(jnp.int64), unit, _whole_bounds(types[0])), args[0].valid)
+    if len(raw) > 1:
+        return _round_places(args, types)
     up = jnp.floor(value + 0.5)
     whole = up.astype(jnp.int64)
     down = (up - value == 0.5) & (whole & 1 == 1)
     return Column(jnp.where(down, up - 1.0, up), args[0].valid)
+
+
+def _round_places(args: Args, types: Sequence[DType]) -> Column:
+    """A float to so many places, by whole numbers: of what the fixed point holds, within its resolution."""
+    unit = 10 ** int(args[1].value)
+    ends = [
+        int((end + slack) * 2**FRACTION_BITS) * unit
+        for end, slack in zip(types[0].bounds, (-_SLACK, _SLACK), strict=True)
+    ]
+    whole = _half_even(encode_fixed(args[0].value) * unit, 1 << FRACTION_BITS, (ends[0], ends[1]))
+    bounds = (ends[0] >> FRACTION_BITS, -(-ends[1] >> FRACTION_BITS))
+    return Column(times_rational(whole, 1, unit, most=max(map(abs, bounds))), args[0].valid)
 
 
 _ROOT_BITS = 26
@@ -358,8 +511,8 @@ def _sqrt(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]
     A range beyond ``4**13``, what ``numeric.sqrt`` takes, is divided by a public ``4**j`` first, whose rounding moves
     the root of a value near 0 by at most ``2**(j-8)``.
     """
-    value, valid = args[0].value.astype(jnp.float64), args[0].valid
-    low, high = types[0].bounds
+    value, valid = number_as(args[0].value, types[0], result), args[0].valid
+    low, high = types[0].limits
     if low < 0:
         inside = value >= 0
         valid = inside if valid is None else valid & inside
@@ -420,8 +573,10 @@ _OPS: dict[str, Op] = {
     "sub": _arithmetic(lambda a, b: a - b),
     "mul": _multiply,
     "div": _divide,
-    "neg": lambda args, types, result, raw: Column(-_number(args[0].value, result.kind), args[0].valid),
-    "abs": lambda args, types, result, raw: Column(jnp.abs(_number(args[0].value, result.kind)), args[0].valid),
+    "floordiv": _whole_division(rest=False),
+    "mod": _whole_division(rest=True),
+    "neg": lambda args, types, result, raw: Column(-number_as(args[0].value, types[0], result), args[0].valid),
+    "abs": lambda args, types, result, raw: Column(jnp.abs(number_as(args[0].value, types[0], result)), args[0].valid),
     "eq": _compare("eq", when_null=False),
     "ne": _compare("ne", when_null=True),
     "lt": _compare("lt", when_null=False),
@@ -438,10 +593,13 @@ _OPS: dict[str, Op] = {
     "where": _where,
     "clip": _clip,
     "int": _to_int,
-    "float": lambda args, types, result, raw: Column(args[0].value.astype(jnp.float64), args[0].valid),
+    "float": lambda args, types, result, raw: Column(number_as(args[0].value, types[0], result), args[0].valid),
+    "decimal": lambda args, types, result, raw: Column(args[0].value.astype(jnp.int64), args[0].valid),
+    "rescale": _rescale,
     "bool": _to_bool,
     "comoment": _comoment,
     "correlation": _correlation,
     "round": _round,
+    "round_to": _round,
     "sqrt": _sqrt,
 }

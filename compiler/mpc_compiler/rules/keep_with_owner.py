@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mpc_compiler.check import owners_of, schema_of
-from mpc_compiler.check.scalars import SCALARS
+from mpc_compiler.check.scalars import SCALARS, computable
 from mpc_compiler.ir import (
     Apply,
     Call,
@@ -52,7 +52,7 @@ def keep_with_owner(plan: Plan) -> Plan:
 
 def owner_only(expr: Expr) -> bool:
     """Whether the outermost operation cannot be computed on shares."""
-    return isinstance(expr, Call) and expr.op in SCALARS and not SCALARS[expr.op].secret
+    return isinstance(expr, Call) and expr.op in SCALARS and not computable(expr)
 
 
 def owned(rel: Project) -> bool:
