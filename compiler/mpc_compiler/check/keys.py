@@ -7,10 +7,13 @@ import functools
 from mpc_compiler.ir import (
     Aggregate,
     Apply,
+    Call,
     Column,
+    Expr,
     Filter,
     Join,
     Limit,
+    Literal,
     Local,
     Project,
     Rel,
@@ -64,12 +67,27 @@ def _keys(rel: Rel) -> frozenset[Key]:
     return frozenset()
 
 
+def _source(expr: Expr) -> str | None:
+    """The column that ``expr`` tells apart as well as it does itself: a column, plus or minus whole numbers."""
+    if isinstance(expr, Column):
+        return expr.name
+    if not isinstance(expr, Call):
+        return None
+    if expr.op == "neg":
+        return _source(expr.args[0])
+    whole = [isinstance(arg, Literal) and type(arg.value) is int for arg in expr.args]
+    if expr.op in ("add", "sub") and whole in ([True, False], [False, True]):
+        return _source(expr.args[whole.index(False)])
+    return None
+
+
 def _renamed(keys: frozenset[Key], rel: Project) -> frozenset[Key]:
     """Keys under the names that the projection gives to columns as they are."""
     names: dict[str, list[str]] = {}
     for item in rel.items:
-        if isinstance(item.expr, Column):
-            names.setdefault(item.expr.name, []).append(item.name)
+        source = _source(item.expr)
+        if source is not None:
+            names.setdefault(source, []).append(item.name)
     return frozenset(frozenset(names[name][0] for name in key) for key in keys if all(name in names for name in key))
 
 
@@ -121,7 +139,7 @@ def _follows(rel: Rel, names: Key) -> Key:
     if isinstance(rel, Filter | Sort | Limit | Local | Window):
         return determined(rel.input, names)
     if isinstance(rel, Project):
-        inner = {item.name: item.expr.name for item in rel.items if isinstance(item.expr, Column)}
+        inner = {item.name: source for item in rel.items if (source := _source(item.expr)) is not None}
         below = determined(rel.input, frozenset(inner[name] for name in names if name in inner))
         return frozenset(name for name, source in inner.items() if source in below)
     if isinstance(rel, Join) and rel.how in ("semi", "anti", "cross"):

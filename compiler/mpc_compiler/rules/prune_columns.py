@@ -31,7 +31,7 @@ from mpc_compiler.ir import (
     walk,
 )
 
-__all__ = ["prune_columns"]
+__all__ = ["prune_columns", "reads_of"]
 
 
 def prune_columns(plan: Plan) -> Plan:
@@ -52,7 +52,7 @@ def prune_columns(plan: Plan) -> Plan:
     for root in roots:
         needed[root] |= set(schema_of(root).names)
     for node in reversed(list(walk(*roots))):
-        for child, names in zip(inputs_of(node), _reads(node, needed[node]), strict=True):
+        for child, names in zip(inputs_of(node), reads_of(node, needed[node]), strict=True):
             needed[child] |= names
     done: dict[Rel, Rel] = {}
     for node in walk(*roots):
@@ -67,7 +67,7 @@ def prune_columns(plan: Plan) -> Plan:
     return Plan(tuple(outputs))
 
 
-def _reads(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
+def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
     """What ``node`` reads of each input to make the columns ``needed``."""
     if isinstance(node, Project):
         return ({name for item in node.items if item.name in needed for name in columns_of(item.expr)},)

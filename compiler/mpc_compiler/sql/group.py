@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
 
 from mpc_compiler.check import schema_of
-from mpc_compiler.errors import SchemaError, UnsupportedError
+from mpc_compiler.check.keys import determined
+from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import (
     Agg,
     Aggregate,
     Column,
-    DType,
     Expr,
     Item,
     Literal,
@@ -23,15 +23,18 @@ from mpc_compiler.ir import (
     literal,
     make,
 )
+from mpc_compiler.sql import constant as constants
+from mpc_compiler.sql.aggregates import FUNCTIONS, Function, inner_of
+from mpc_compiler.sql.free import aggregates_in
+from mpc_compiler.sql.logic import Test
+from mpc_compiler.sql.nulls import marked, said, unmarked
 from mpc_compiler.sql.scalar import Reader
 from mpc_compiler.sql.scope import Bound, Scope
 from mpc_compiler.sql.text import describe, place, plain, refused
 
 __all__ = ["Grouping", "distinct"]
 
-_FUNCTIONS: dict[type[exp.Expr], str] = {
-    exp.Sum: "sum", exp.Avg: "mean", exp.Min: "min", exp.Max: "max", exp.Count: "count",
-}  # fmt: skip
+Known = Callable[[exp.Expr], "Expr | Test | None"]
 
 
 class Grouping:
@@ -39,27 +42,33 @@ class Grouping:
 
     Parameters
     ----------
-    scope : Scope
-        The rows to group.
+    below : Reader
+        Reads the rows to group.
     keys : sequence of nodes
         GROUP BY; none: all rows are one group, even if there are none.
     aliases : mapping of lower-case name to node
         What HAVING may call a column of the select list.
+    related : sequence of Expr
+        Keys that an outer query looks up; a group without one is found by nobody.
     """
 
-    def __init__(self, scope: Scope, keys: Sequence[exp.Expr], aliases: Mapping[str, exp.Expr]) -> None:
-        self._below = Reader(scope)
+    def __init__(
+        self, below: Reader, keys: Sequence[exp.Expr], aliases: Mapping[str, exp.Expr], related: Sequence[Expr] = ()
+    ) -> None:
+        self._below = below
         self._aliases = aliases
         self._items: dict[Expr, str] = {}
         self._keys: dict[Expr, Expr] = {}
         self._names: list[str] = []
-        self._aggs: dict[tuple[str, str | None], str] = {}
+        self._aggs: dict[tuple[str, str | None, float | None], str] = {}
         self._results: dict[int, Expr] = {}
-        self._distinct: dict[str | None, exp.Expr] = {}
-        self._repeated: dict[str | None, exp.Expr] = {}
+        self._distinct = self._repeated = False
+        self._sums: list[exp.Expr] = []
+        self.related = [self._column(expr) for expr in related]
+        self._names += dict.fromkeys(self.related)
         for node in keys:
             self._key(node)
-        self._grouped = bool(keys)
+        self._grouped = bool(keys) or bool(related)
 
     # --- keys ----------------------------------------------------------------------------------------------------
 
@@ -72,7 +81,7 @@ class Grouping:
         dtype = self._below.type(expr)
         if dtype.kind == "float":
             raise SchemaError(
-                f"cannot group by the float {_said(node)!r}",
+                f"cannot group by the float {said(node)!r}",
                 code="MPC-0103",
                 hint="CAST(TRUNC(x) AS BIGINT), or CASE with a few classes",
                 where=place(node),
@@ -81,9 +90,8 @@ class Grouping:
             name = self._column(expr)
             self._keys[expr] = column(name)
         else:
-            mark = _unused(dtype, node)
-            name = self._column(call("fillna", expr, mark))
-            self._keys[expr] = call("where", call("ne", column(name), mark), column(name), literal(None))
+            name = self._column(marked(expr, dtype, node))
+            self._keys[expr] = unmarked(column(name), dtype, node)
         self._names.append(name)
 
     def _column(self, expr: Expr) -> str:
@@ -100,7 +108,7 @@ class Grouping:
 
     def aggregates(self, node: exp.Expr) -> None:
         """Take note of every aggregate in ``node``."""
-        for found in list(node.find_all(exp.AggFunc)):
+        for found in list(aggregates_in(node)):
             if id(found) not in self._results:
                 condition = found.parent if isinstance(found.parent, exp.Filter) else None
                 made = self._aggregate(found, condition.expression.this if condition is not None else None)
@@ -109,28 +117,47 @@ class Grouping:
 
     def _aggregate(self, node: exp.AggFunc, condition: exp.Expr | None) -> Expr:
         plain(node)
-        function = _FUNCTIONS.get(type(node))
+        function = FUNCTIONS.get(type(node))
         if function is None:
-            raise refused(node, describe(node), "SUM, AVG, COUNT, MIN, MAX")
+            known = ", ".join(sorted({kind.__name__.upper() for kind in FUNCTIONS}))
+            raise refused(node, describe(node), known)
         if node.expressions:
             raise refused(node, f"{describe(node)} of several columns", "one column")
         if node.this.find(exp.AggFunc):
             raise SchemaError("an aggregate inside an aggregate", code="MPC-0124", hint="use a subquery in FROM",
                               where=place(node))  # fmt: skip
-        value = self._argument(_inner(node), condition)
+        value = self._argument(inner_of(node), condition)
         name = None if value is None else self._column(value)
         if isinstance(node.this, exp.Distinct):
-            self._distinct.setdefault(name, node)
-        elif function not in ("min", "max"):
-            self._repeated.setdefault(name, node)
+            self._distinct = True
+            if function is Function.COUNT and name is not None:
+                return self._result("nunique", name)
+            if function not in (Function.MIN, Function.MAX):
+                self._sums.append(node)
+        elif function not in (Function.MIN, Function.MAX):
+            self._repeated = True
         if value is None or name is None:
             return self._result("size", None)
-        dtype = self._below.type(value)
-        total = self._result(function, name)
-        if function != "sum" or (self._grouped and not dtype.nullable):
+        return self._combined(function, name, value, node)
+
+    def _combined(self, function: Function, name: str, value: Expr, node: exp.AggFunc) -> Expr:
+        """What an aggregate of SQL is in terms of those of the plan."""
+        nullable = self._below.type(value).nullable
+        if function in (Function.FIRST, Function.LAST) and nullable and not isinstance(node, exp.AnyValue):
+            raise refused(node, f"{describe(node)} of values that may be NULL", "ANY_VALUE, MIN or MAX")
+        if function is Function.QUANTILE:
+            return self._result("quantile", name, self._level(node))
+        total = self._result(function.value, name)
+        if function is not Function.SUM or (self._grouped and not nullable):
             return total
-        counted = self._result("count", name) if dtype.nullable else self._result("size", None)
+        counted = self._result("count", name) if nullable else self._result("size", None)
         return call("where", call("gt", counted, literal(0)), total, literal(None))
+
+    def _level(self, node: exp.AggFunc) -> float:
+        level = constants.number(node.expression)
+        if level is None or not 0 <= float(str(level)) <= 1:
+            raise refused(node, "a quantile that is no constant between 0 and 1", "QUANTILE_CONT(x, 0.5)")
+        return float(str(level))
 
     def _argument(self, node: exp.Expr, condition: exp.Expr | None) -> Expr | None:
         """What is aggregated; None: the rows themselves."""
@@ -140,13 +167,14 @@ class Grouping:
             return call("where", self._below.test(condition).true, value, literal(None))
         return None if rows or (isinstance(value, Literal) and isinstance(node.parent, exp.Count)) else value
 
-    def _result(self, function: str, name: str | None) -> Expr:
-        if (function, name) not in self._aggs:
+    def _result(self, function: str, name: str | None, param: float | None = None) -> Expr:
+        key = function, name, param
+        if key not in self._aggs:
             made = function if name is None else f"{function} {name}"
             while made in self._names or made in self._aggs.values():
                 made += "~"
-            self._aggs[function, name] = made
-        return column(self._aggs[function, name])
+            self._aggs[key] = made
+        return column(self._aggs[key])
 
     # --- above ---------------------------------------------------------------------------------------------------
 
@@ -158,37 +186,44 @@ class Grouping:
             self._result("size", None)
         items = [Item(name, expr) for expr, name in self._items.items()]
         below = make(Project(reader.scope.rel, tuple(items))) if items else reader.scope.rel
+        aggs = [Agg(name, function, of, param) for (function, of, param), name in self._aggs.items()]
         if self._distinct:
-            below = self._once(below)
-        aggs = [Agg(name, function, of) for (function, of), name in self._aggs.items()]
-        rel = make(Aggregate(below, tuple(self._names), tuple(aggs)))
+            below, aggs = self._once(below, aggs)
+        keys, follow = _fewest(below, self._names)
+        rel = make(Aggregate(below, keys, (*(Agg(name, "any", name) for name in follow), *aggs)))
         schema_of(rel)
         return Scope(rel, reader.scope.tables)
 
-    def _once(self, below: Rel) -> Rel:
-        """For aggregates of DISTINCT values: each combination of keys and value once."""
-        node = next(iter(self._distinct.values()))
-        columns = {of for _, of in self._aggs if of is not None}
-        if self._repeated or len(columns) > 1:
-            hint = "a query of its own for each, or SELECT COUNT(*) FROM (SELECT DISTINCT ...)"
-            raise refused(node, "DISTINCT in an aggregate beside aggregates of other values", hint)
-        return distinct(below)
+    def _once(self, below: Rel, aggs: list[Agg]) -> tuple[Rel, list[Agg]]:
+        """For aggregates of DISTINCT values: each combination of keys and value once, or a count of distinct values."""
+        if not self._repeated and len({agg.column for agg in aggs}) == 1:
+            counts = {"nunique": "count"}
+            return distinct(below), [Agg(a.name, counts.get(a.function, a.function), a.column) for a in aggs]
+        if self._sums:
+            hint = "a query of its own for each, or COUNT(DISTINCT ...)"
+            raise refused(self._sums[0], "DISTINCT in an aggregate beside aggregates of other values", hint)
+        return below, aggs
 
-    def reader(self, scope: Scope) -> Reader:
-        """Reads expressions over the groups."""
-        rows = self._aggs.get(("size", None))
+    def reader(self, scope: Scope, known: Known = lambda node: None) -> Reader:
+        """Reads expressions over the groups; what ``known`` knows comes first."""
+        rows = self._aggs.get(("size", None, None))
         positive = frozenset((column(rows),)) if rows is not None and self._grouped else frozenset[Expr]()
-        made = Reader(scope, lambda node: self._known(node, made), positive)
+
+        def find(node: exp.Expr) -> Expr | Test | None:
+            found = known(node)
+            return self._known(node, made) if found is None else found
+
+        made = Reader(scope, find, positive)
         return made
 
     def _known(self, node: exp.Expr, above: Reader) -> Expr | None:
         if id(node) in self._results:
             return self._results[id(node)]
-        columns = list(node.find_all(exp.Column))
+        columns = [] if node.find(exp.Query) else list(node.find_all(exp.Column))
         if any(self._alias(found) is not None for found in columns):
             named = self._alias(node)
             return None if named is None else above.value(named)
-        if columns and node.find(exp.AggFunc) is None:
+        if columns and node.find(exp.AggFunc, exp.Window) is None:
             found = self._keys.get(self._below.value(node))
             if found is None and isinstance(node, exp.Column):
                 raise SchemaError(
@@ -207,43 +242,22 @@ class Grouping:
         return self._aliases.get(node.name.lower())
 
 
+def _fewest(below: Rel, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys that tell the groups apart, and those that follow from them: text first, which is dear to compare."""
+    fields = schema_of(below)
+    kinds = {field.name: field.dtype.kind == "string" for field in fields}
+    kept = list(dict.fromkeys(names))
+    for name in sorted(kept, key=lambda name: (kinds[name], kept.index(name)), reverse=True):
+        rest = frozenset(kept) - {name}
+        if rest and name in determined(below, rest):
+            kept.remove(name)
+    return tuple(kept), tuple(name for name in dict.fromkeys(names) if name not in kept)
+
+
 def distinct(rel: Rel) -> Rel:
     """One row for each combination of values."""
     names = schema_of(rel).names
     nodes = [exp.column(exp.to_identifier(name, quoted=True)) for name in names]
-    groups = Grouping(Scope(rel, [Bound("", "", {name: name for name in names})]), nodes, {})
+    groups = Grouping(Reader(Scope(rel, [Bound("", "", {name: name for name in names})])), nodes, {})
     reader = groups.reader(groups.scope())
     return make(Project(reader.scope.rel, tuple(Item(n, reader.value(k)) for n, k in zip(names, nodes, strict=True))))
-
-
-def _inner(node: exp.AggFunc) -> exp.Expr:
-    """What an aggregate takes, without DISTINCT."""
-    inner: exp.Expression = node.this
-    if not isinstance(inner, exp.Distinct):
-        return inner
-    plain(inner)
-    if len(inner.expressions) != 1:
-        raise refused(node, f"{describe(node)} of several columns", "one column")
-    column: exp.Expression = inner.expressions[0]
-    return column
-
-
-def _said(node: exp.Expr) -> str:
-    return node.name if isinstance(node, exp.Column) else node.sql(dialect="duckdb")
-
-
-def _unused(dtype: DType, node: exp.Expr) -> Expr:
-    """A value that the key never has, to stand for NULL while rows are grouped."""
-    if dtype.kind == "int" and dtype.lo is not None:
-        return literal(int(dtype.lo) - 1)
-    if dtype.kind == "string" and dtype.domain is not None:
-        text = "NULL"
-        while text in dtype.domain:
-            text += "~"
-        return literal(text)
-    raise UnsupportedError(
-        f"SQL: grouping by {_said(node)!r}, a {dtype.kind} that may be NULL, is not supported",
-        code="MPC-0331",
-        hint=f"WHERE {_said(node)} IS NOT NULL",
-        where=place(node),
-    )

@@ -17,8 +17,8 @@ from mpc_compiler.sql.text import describe, place, plain, refused
 
 __all__ = ["Reader"]
 
-Known = Callable[[exp.Expr], "Expr | None"]
-"""Gives the plan's expression of a node that is computed already (a group key, an aggregate), or None."""
+Known = Callable[[exp.Expr], "Expr | Test | None"]
+"""Gives what a node is that is computed already (a group key, an aggregate, a subquery), or None."""
 
 _COMPARE: dict[type[exp.Expr], str] = {
     exp.EQ: "eq", exp.NEQ: "ne", exp.LT: "lt", exp.LTE: "le", exp.GT: "gt", exp.GTE: "ge",
@@ -66,7 +66,7 @@ class Reader:
     def __init__(self, scope: Scope, known: Known | None = None, positive: frozenset[Expr] = frozenset()) -> None:
         self.scope = scope
         self._positive = positive
-        self._known = known or (lambda node: None)
+        self._known: Known = known or (lambda node: None)
         self._schema = scope.schema
 
     def type(self, expr: Expr) -> DType:
@@ -84,7 +84,7 @@ class Reader:
         node = _bare(node)
         try:
             found = self._known(node)
-            made = self._value(node) if found is None else found
+            made = self._value(node) if found is None else found.value if isinstance(found, Test) else found
             self.type(made)
         except MpcError as error:
             error.where = error.where or place(node)
@@ -94,7 +94,10 @@ class Reader:
     def test(self, node: exp.Expr) -> Test:
         """A condition in SQL's three-valued logic."""
         node = _bare(node)
-        if isinstance(node, _TESTS) and self._known(node) is None:
+        known = self._known(node)
+        if isinstance(known, Test):
+            return known
+        if isinstance(node, _TESTS) and known is None:
             try:
                 plain(node)
                 made = self._test(node)

@@ -12,7 +12,7 @@ from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Rel, Schema
 from mpc_compiler.sql.text import place
 
-__all__ = ["Bound", "Scope", "nearest"]
+__all__ = ["Bound", "Scope", "nearest", "pin"]
 
 
 @dataclass
@@ -46,6 +46,14 @@ class Scope:
         """Whether a table has a column of that name."""
         return any(_alike(name, known) for table in self.tables for known in table.columns)
 
+    def means(self, node: exp.Column) -> bool:
+        """Whether ``node`` is a column here; if not, an outer query has it, or nobody."""
+        if node.meta.get("pin") is not None:
+            return any(table is node.meta["pin"][0] for table in self.tables)
+        if node.table:
+            return bool(self._named(node))
+        return self.has(node.name)
+
     def column(self, node: exp.Column) -> str:
         """The relation's column that ``node`` names.
 
@@ -54,6 +62,8 @@ class Scope:
         SchemaError
             When there is none, or more than one.
         """
+        if node.meta.get("pin") is not None:
+            return str(node.meta["pin"][1])
         tables = self._of(node)
         for same in (str.__eq__, _alike):
             found = [
@@ -84,11 +94,7 @@ class Scope:
 
     def table(self, node: exp.Column) -> Bound:
         """The table of FROM before the dot of ``node``."""
-        found = [
-            table
-            for table in self.tables
-            if _alike(table.alias, node.table) and (not node.db or _alike(table.owner, node.db))
-        ]
+        found = self._named(node)
         if len(found) == 1:
             return found[0]
         if found:
@@ -105,6 +111,18 @@ class Scope:
             hint=nearest(node.table, [table.alias for table in self.tables], "tables in FROM"),
             where=place(node),
         )
+
+    def _named(self, node: exp.Column) -> list[Bound]:
+        return [
+            table
+            for table in self.tables
+            if _alike(table.alias, node.table) and (not node.db or _alike(table.owner, node.db))
+        ]
+
+
+def pin(node: exp.Column, table: Bound, held: str) -> None:
+    """Say which column of the relation, of which table, ``node`` reads, whatever its name means elsewhere."""
+    node.meta["pin"] = table, held
 
 
 def _alike(first: str, second: str) -> bool:

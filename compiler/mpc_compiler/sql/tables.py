@@ -2,96 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from sqlglot import exp
 
-from mpc_compiler.check import expr_type, schema_of
+from mpc_compiler.check import rows_of, schema_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Column, Expr, Filter, Item, Join, Project, Rel, call, column, make
-from mpc_compiler.sql.group import distinct
-from mpc_compiler.sql.scalar import Reader
-from mpc_compiler.sql.scope import Bound, Scope
+from mpc_compiler.ir import Item, Project, column, make
+from mpc_compiler.sql.conditions import bare, conjuncts, implied
+from mpc_compiler.sql.free import free_columns, subqueries
+from mpc_compiler.sql.graph import Classes, comparable, join_all, key_of
+from mpc_compiler.sql.outer import outer_join
+from mpc_compiler.sql.parts import Named, Part
+from mpc_compiler.sql.scope import Bound, Scope, pin
 from mpc_compiler.sql.text import place, plain, refused
 
-__all__ = ["Named", "filtered", "from_where"]
+__all__ = ["Queries", "entries_of", "from_where"]
 
 
-@dataclass(frozen=True)
-class Named:
-    """Something to select from: a table, a CTE, or a subquery."""
+class Queries(Protocol):
+    """What FROM and WHERE need to know of the queries inside them."""
 
-    rel: Rel
-    alias: str
-    owner: str = ""
+    def scope_of(self, select: exp.Select) -> Scope:
+        """What the FROM of an inner query offers."""
 
-
-Resolve = Callable[[exp.Expr], Named]
+    def apply(self, part: Part, condition: exp.Expr) -> None:
+        """Keep the rows of ``part`` for which ``condition``, with all subqueries in it, is true."""
 
 
-@dataclass
-class _Source:
-    """One entry of FROM while its filters and join keys are collected."""
+def entries_of(nodes: Sequence[exp.Expr], named: Sequence[Named]) -> list[Part]:
+    """The tables of FROM, each under a label of its own.
 
-    bound: Bound
-    rel: Rel
-    extra: list[Item] = field(default_factory=list)
-    present: list[Expr] = field(default_factory=list)
-
-    @property
-    def scope(self) -> Scope:
-        return Scope(self.rel, [self.bound])
-
-    def key(self, expr: Expr) -> str:
-        """The column that holds a join key; rows without it match nothing."""
-        if expr_type(expr, schema_of(self.rel)).nullable:
-            self.present.append(call("notna", expr))
-        if isinstance(expr, Column):
-            return expr.name
-        name = f"{self.bound.label}.~{len(self.extra) + 1}"
-        self.extra.append(Item(name, expr))
-        return name
-
-    def build(self) -> Rel:
-        """The rows that can match, with the computed keys."""
-        rel = self.rel
-        for condition in dict.fromkeys(self.present):
-            rel = make(Filter(rel, condition))
-        kept = [Item(name, column(name)) for name in schema_of(rel).names]
-        return make(Project(rel, (*kept, *self.extra))) if self.extra else rel
-
-
-@dataclass(frozen=True)
-class _Edge:
-    """An equality between columns of two sources."""
-
-    sides: tuple[int, int]
-    keys: tuple[str, str]
-    condition: exp.Expr
-
-    def other(self, source: int) -> int:
-        """The source at the other end."""
-        return self.sides[1 - self.sides.index(source)]
-
-    def key(self, source: int) -> str:
-        """The key at this end."""
-        return self.keys[self.sides.index(source)]
-
-
-def from_where(select: exp.Select, resolve: Resolve) -> Scope:
-    """The rows that FROM and WHERE give.
-
-    Inner joins only: every equality between two tables, in ON or in WHERE, is a join key; what concerns one table
-    filters it before it is joined.
+    Raises
+    ------
+    SchemaError
+        When two have one name.
     """
-    start = select.args.get("from_")
-    if start is None:
-        raise refused(select, "SELECT without FROM", "select from a table")
-    nodes = [start.this, *(join.this for join in select.args.get("joins") or ())]
-    named = [resolve(node) for node in nodes]
     labels = [_label(item, named) for item in named]
-    sources = [_source(item, "" if len(named) == 1 else label) for item, label in zip(named, labels, strict=True)]
     for k, label in enumerate(labels):
         if label.lower() in [other.lower() for other in labels[:k]]:
             raise SchemaError(
@@ -100,28 +49,10 @@ def from_where(select: exp.Select, resolve: Resolve) -> Scope:
                 hint="give one another name: FROM a.t AS x",
                 where=place(nodes[k]),
             )
-    conditions = [_semi_join(item, sources, nodes, resolve) for item in _conditions(select, sources)]
-    return _joined(sources, conditions, nodes)
-
-
-def _semi_join(condition: exp.Expr, sources: list[_Source], nodes: list[exp.Expr], resolve: Resolve) -> exp.Expr:
-    """``x IN (SELECT ...)``: a join with the distinct values, whose column has no name in the query."""
-    query = condition.args.get("query") if isinstance(condition, exp.In) else None
-    if query is None:
-        return condition
-    rel = distinct(resolve(query if isinstance(query, exp.Subquery) else exp.Subquery(this=query)).rel)
-    names = schema_of(rel).names
-    if len(names) != 1:
-        raise SchemaError(
-            f"IN takes a subquery of one column, not {len(names)}", code="MPC-0105", hint="select one column",
-            where=place(query),
-        )  # fmt: skip
-    source = _source(Named(rel, f"~in{len(sources)}"), f"~in{len(sources)}")
-    source.bound.merged.update(names)
-    sources.append(source)
-    nodes.append(condition)
-    at = [exp.to_identifier(name, quoted=True) for name in (names[0], source.bound.alias)]
-    return exp.EQ(this=condition.this, expression=exp.column(*at))
+    return [
+        _entry(item, "" if len(named) == 1 else label, node)
+        for item, label, node in zip(named, labels, nodes, strict=True)
+    ]
 
 
 def _label(named: Named, all_named: Sequence[Named]) -> str:
@@ -130,118 +61,182 @@ def _label(named: Named, all_named: Sequence[Named]) -> str:
     return f"{named.owner}.{named.alias}" if twice and named.owner else named.alias
 
 
-def _source(named: Named, label: str) -> _Source:
+def _entry(named: Named, label: str, node: exp.Expr) -> Part:
     names = schema_of(named.rel).names
     columns = {name: f"{label}.{name}" if label else name for name in names}
     items = tuple(Item(new, column(old)) for old, new in columns.items())
     bound = Bound(named.alias, named.owner, columns, label=label)
-    return _Source(bound, make(Project(named.rel, items)) if label else named.rel)
+    return Part(make(Project(named.rel, items)) if label else named.rel, [bound], node)
 
 
-def _conditions(select: exp.Select, sources: list[_Source]) -> list[exp.Expr]:
-    """Everything that ON, USING and WHERE demand, cut at AND."""
-    found: list[exp.Expr] = []
-    for k, join in enumerate(select.args.get("joins") or (), start=1):
-        plain(join)
-        kind = " ".join(str(join.args[part]) for part in ("method", "side", "kind") if join.args.get(part))
-        if kind.upper() not in ("", "INNER", "CROSS"):
-            raise refused(join, f"{kind.upper()} JOIN", "INNER JOIN ... ON equal keys")
-        found += [_using(name, sources, k) for name in join.args.get("using") or ()]
-        if join.args.get("on") is not None:
-            found += _parts(join.args["on"])
-    where = select.args.get("where")
-    return found + (list(_parts(where.this)) if where is not None else [])
+def from_where(
+    select: exp.Select, parts: list[Part], queries: Queries, outer: Scope | None
+) -> tuple[Part, list[exp.Expr]]:
+    """The rows that FROM and WHERE give, and the conjuncts of WHERE that read an outer query's columns."""
+    rows = _Rows(select, parts, queries, outer)
+    return rows.all(), rows.related
 
 
-def _using(name: exp.Expr, sources: list[_Source], right: int) -> exp.Expr:
-    pair = []
-    for source in (sources[:right], sources[right : right + 1]):
-        scope = Scope(sources[right].rel, [item.bound for item in source])
-        scope.column(exp.column(name.copy()))
-        owner = next(item.bound for item in source if name.name.lower() in map(str.lower, item.bound.columns))
-        at = [exp.to_identifier(part, quoted=True) for part in (owner.alias, owner.owner) if part]
-        pair.append(exp.column(name.copy(), *at))
-    merged = sources[right].bound
-    merged.merged |= {n for n in merged.columns if n.lower() == name.name.lower()}
-    return exp.EQ(this=pair[0], expression=pair[1])
+@dataclass(frozen=True)
+class _Condition:
+    """A conjunct and the columns of FROM that it reads."""
+
+    node: exp.Expr
+    reads: frozenset[str]
+
+    def within(self, parts: Sequence[Part]) -> bool:
+        """Whether it reads these parts alone."""
+        return all(any(part.holds(name) for part in parts) for name in self.reads)
 
 
-def _parts(node: exp.Expr) -> Iterator[exp.Expr]:
-    while isinstance(node, exp.Paren):
-        node = node.this
-    if isinstance(node, exp.And):
-        yield from _parts(node.left)
-        yield from _parts(node.right)
-    else:
-        yield node
+class _Rows:
+    def __init__(self, select: exp.Select, parts: list[Part], queries: Queries, outer: Scope | None) -> None:
+        self._queries = queries
+        self._outer = outer
+        self._scope = Scope(parts[0].rel, [table for part in parts for table in part.tables])
+        self._parts = parts
+        self._joins: list[exp.Join] = select.args.get("joins") or []
+        self.related: list[exp.Expr] = []
+        where = select.args.get("where")
+        self._where = [] if where is None else self._read(conjuncts(where.this))
+        self._on: list[_Condition] = []
+
+    def all(self) -> Part:
+        """Everything joined."""
+        done: list[Part] = []
+        group = [self._parts[0]]
+        for join, entry in zip(self._joins, self._parts[1:], strict=True):
+            plain(join)
+            kind = " ".join(str(join.args[part]) for part in ("method", "side", "kind") if join.args.get(part)).upper()
+            kind = kind.removesuffix(" OUTER") or "INNER"
+            alone = kind == "INNER" and not join.args.get("on") and not join.args.get("using")
+            if alone:  # a comma binds less than JOIN
+                done, group = [*done, *group], [entry]
+            elif kind in ("INNER", "CROSS"):
+                self._on += self._read(self._demands(join, group, entry))
+                group.append(entry)
+            elif kind in ("LEFT", "RIGHT", "FULL", "SEMI", "ANTI", "LEFT SEMI", "LEFT ANTI"):
+                group = [self._explicit(join, kind.removeprefix("LEFT ") or kind, group, entry)]
+            else:
+                raise refused(
+                    join, f"{kind} JOIN", "[INNER | LEFT | RIGHT | FULL | SEMI | ANTI] JOIN ... ON equal keys"
+                )
+        return self._combined([*done, *group], [*self._on, *self._where])
+
+    def _explicit(self, join: exp.Join, kind: str, group: list[Part], entry: Part) -> Part:
+        """An outer, semi or anti join; what filters its left side alone does so before."""
+        mine = [item for item in self._on if item.reads and item.within(group)]
+        before = [] if kind in ("RIGHT", "FULL") else [i for i in self._where if i.reads and i.within(group)]
+        self._on = [item for item in self._on if item not in mine]
+        self._where = [item for item in self._where if item not in before]
+        left = self._combined(group, [*mine, *before])
+        demands = self._demands(join, [left], entry, kind)
+        return outer_join(kind, left, entry, [(item.node, item.reads) for item in self._read(demands)], join,
+                          self._queries.apply)  # fmt: skip
+
+    def _demands(self, join: exp.Join, left: Sequence[Part], right: Part, kind: str = "INNER") -> list[exp.Expr]:
+        """Everything that ON and USING demand, cut at AND."""
+        found = [_using(name, left, right, join, kind) for name in join.args.get("using") or ()]
+        return found + (conjuncts(join.args["on"]) if join.args.get("on") is not None else [])
+
+    def _read(self, nodes: Sequence[exp.Expr]) -> list[_Condition]:
+        """Conditions with what they read; those over an outer query are set aside."""
+        found = []
+        for node in nodes:
+            columns = free_columns(node, self._queries.scope_of)
+            mine = [item for item in columns if self._means(item)]
+            if len(mine) < len(columns):
+                self.related.append(node)
+            else:
+                found.append(_Condition(node, frozenset(self._scope.column(item) for item in mine)))
+        return found
+
+    def _means(self, node: exp.Column) -> bool:
+        """Whether a column is one of FROM, not one of the query around it."""
+        if self._scope.means(node):
+            return True
+        if self._outer is None or not self._outer.means(node):
+            self._scope.column(node)
+        return False
+
+    def _combined(self, parts: list[Part], conditions: list[_Condition]) -> Part:
+        """The parts joined by their equalities, and filtered by all conditions."""
+        classes = Classes()
+        rest = [item for item in conditions if len(parts) == 1 or not _equate(item.node, parts, classes)]
+        later = []
+        for item in sorted(rest, key=lambda item: next(subqueries(item.node), None) is not None):
+            reads = self._moved(item, parts, classes)
+            alone = next((part for part in parts if all(map(part.holds, reads))), None)
+            if alone is not None:
+                self._queries.apply(alone, item.node)
+            else:
+                later.append((item.node, reads))
+                self._implied(item, parts)
+        return join_all(parts, classes, later, self._queries.apply)
+
+    def _moved(self, item: _Condition, parts: Sequence[Part], classes: Classes) -> frozenset[str]:
+        """What a condition with a subquery reads, after it was moved to one part where equal columns allow that."""
+        if next(subqueries(item.node), None) is None or any(all(map(part.holds, item.reads)) for part in parts):
+            return item.reads
+        for part in sorted(parts, key=lambda part: rows_of(part.rel)):
+            same = {name: next(filter(part.holds, classes.of(name)), None) for name in item.reads}
+            if all(same.values()):
+                for found in free_columns(item.node, self._queries.scope_of):
+                    pin(found, part.tables[0], str(same[self._scope.column(found)]))
+                return frozenset(str(name) for name in same.values())
+        return item.reads
+
+    def _implied(self, item: _Condition, parts: Sequence[Part]) -> None:
+        """Filter small tables by what an OR over several demands of each."""
+        most = max(rows_of(part.rel) for part in parts)
+        for part in parts:
+            if rows_of(part.rel) * 4 <= most:
+                found = implied(item.node, lambda node, part=part: self._only(node, part))  # type: ignore[misc]
+                if found is not None:
+                    self._queries.apply(part, found)
+
+    def _only(self, node: exp.Expr, part: Part) -> bool:
+        columns = list(node.find_all(exp.Column))
+        plain_here = bool(columns) and next(subqueries(node), None) is None
+        return plain_here and all(part.holds(self._scope.column(found)) for found in columns)
 
 
-def _reads(node: exp.Expr, sources: Sequence[_Source]) -> set[int]:
-    """Which sources a condition reads."""
-    scope = Scope(sources[0].rel, [source.bound for source in sources])
+def _equate(node: exp.Expr, parts: Sequence[Part], classes: Classes) -> bool:
+    """Whether ``node`` is an equality of columns of two parts, which joins them."""
+    if not isinstance(node, exp.EQ) or next(subqueries(node), None) is not None:
+        return False
+    sides = [(bare(side), _home(side, parts)) for side in (node.left, node.right)]
+    (first, left), (second, right) = sides
+    if left is None or right is None or left is right:
+        return False
+    keys = key_of(first, left), key_of(second, right)
+    if keys[0] is None or keys[1] is None or not comparable(keys[0], keys[1], (left, right)):
+        return False
+    classes.equate(left.key(keys[0]), right.key(keys[1]))
+    return True
+
+
+def _home(node: exp.Expr, parts: Sequence[Part]) -> Part | None:
+    """The one part that an expression reads."""
+    scope = Scope(parts[0].rel, [table for part in parts for table in part.tables])
     names = {scope.column(found) for found in node.find_all(exp.Column)}
-    return {k for k, source in enumerate(sources) if names & set(source.bound.columns.values())}
+    return next((part for part in parts if all(map(part.holds, names))), None) if names else None
 
 
-def _joined(sources: list[_Source], conditions: list[exp.Expr], nodes: list[exp.Expr]) -> Scope:
-    edges, rest = [], []
-    for condition in conditions:
-        reads = _reads(condition, sources)
-        if len(reads) == 1 and len(sources) > 1:
-            source = sources[next(iter(reads))]
-            source.rel = filtered(source.scope, [condition]).rel
-        else:
-            rest.append(condition)
-    later = []
-    for condition in rest:
-        edge = _edge(condition, sources)
-        if edge is None:
-            later.append(condition)
-        else:
-            edges.append(edge)
-    rel, left_over = _in_order(sources, edges, nodes)
-    return filtered(Scope(rel, [source.bound for source in sources]), [*(e.condition for e in left_over), *later])
-
-
-def _edge(condition: exp.Expr, sources: list[_Source]) -> _Edge | None:
-    if not isinstance(condition, exp.EQ):
-        return None
-    left, right = _reads(condition.left, sources), _reads(condition.right, sources)
-    if len(left) != 1 or len(right) != 1 or left == right:
-        return None
-    sides = (left.pop(), right.pop())
-    keys = [
-        sources[k].key(Reader(sources[k].scope).value(node))
-        for k, node in zip(sides, (condition.left, condition.right), strict=True)
-    ]
-    return _Edge(sides, (keys[0], keys[1]), condition)
-
-
-def _in_order(sources: list[_Source], edges: list[_Edge], nodes: list[exp.Expr]) -> tuple[Rel, list[_Edge]]:
-    """Join the sources as FROM lists them, each as soon as a key connects it; also the edges that are no keys."""
-    rel, joined, used = sources[0].build(), {0}, set[_Edge]()
-    while len(joined) < len(sources):
-        waiting = [k for k in range(len(sources)) if k not in joined]
-        connected = {k: [e for e in edges if k in e.sides and e.other(k) in joined] for k in waiting}
-        chosen = next((k for k in waiting if connected[k]), None)
-        if chosen is None:
-            raise refused(nodes[waiting[0]], "a join without an equality", "JOIN ... ON a.key = b.key")
-        # Keys of one owner on each side: those of the table that shares most keys.
-        ends = [e.other(chosen) for e in connected[chosen]]
-        best = max(dict.fromkeys(ends), key=ends.count)
-        keys = [e for e in connected[chosen] if e.other(chosen) == best]
-        on = tuple(e.key(best) for e in keys), tuple(e.key(chosen) for e in keys)
-        rel = make(Join(rel, sources[chosen].build(), *on))
-        schema_of(rel)
-        joined.add(chosen)
-        used.update(keys)
-    return rel, [edge for edge in edges if edge not in used]
-
-
-def filtered(scope: Scope, conditions: Sequence[exp.Expr]) -> Scope:
-    """The rows of a scope for which every condition is true."""
-    for condition in conditions:
-        for found in condition.find_all(exp.Query):
-            raise refused(found, "a subquery in a condition", "JOIN the subquery")
-        scope = Scope(make(Filter(scope.rel, Reader(scope).test(condition).true)), scope.tables)
-    return scope
+def _using(name: exp.Expr, left: Sequence[Part], right: Part, join: exp.Join, kind: str) -> exp.Expr:
+    """The equality that USING stands for; the column is then one, that of the side whose rows are all kept."""
+    if kind == "FULL":
+        raise refused(join, "FULL JOIN with USING", "ON a.key = b.key, and COALESCE(a.key, b.key)")
+    pair = []
+    for parts in (left, [right]):
+        tables = [table for part in parts for table in part.tables]
+        scope = Scope(right.rel, tables)
+        node = exp.column(name.copy())
+        held = scope.column(node)
+        pair.append((node, held, next(table for table in tables if held in table.columns.values())))
+    gone = pair[0] if kind == "RIGHT" else pair[1]
+    gone[2].merged.update(name for name, held in gone[2].columns.items() if held == gone[1])
+    made = exp.EQ(this=pair[0][0], expression=pair[1][0])
+    for node, held, table in pair:
+        pin(node, table, held)
+    return made

@@ -21,7 +21,10 @@ _READ: dict[type[exp.Expr], set[str]] = {
     exp.In: {"query", "unnest", "field"}, exp.Interval: {"unit"}, exp.Subquery: {"alias"}, exp.CTE: {"alias"},
     exp.Table: {"db", "alias"}, exp.TableAlias: {"columns"}, exp.Alias: {"alias"}, exp.Distinct: {"on"},
     exp.Ordered: {"desc", "nulls_first"}, exp.Join: {"on", "using", "method", "side", "kind"},
-    exp.With: {"recursive"}, exp.Group: {"all"},
+    exp.With: {"recursive"}, exp.Group: {"all"}, exp.Substring: {"start", "length"}, exp.DPipe: {"safe"},
+    exp.Window: {"partition_by", "order", "spec", "over", "alias"}, exp.Lag: {"offset", "default"},
+    exp.Lead: {"offset", "default"}, exp.WindowSpec: {"kind", "start", "start_side", "end", "end_side"},
+    exp.Extract: {"expression"},
 }  # fmt: skip
 
 
@@ -51,6 +54,9 @@ def parse(text: str) -> exp.Query:
     if len(statements) != 1:
         raise SchemaError(f"expected one SQL query, not {len(statements)}", code="MPC-0122", hint="SELECT ... FROM ...")
     (statement,) = statements
+    for found in list(statement.find_all(exp.IgnoreNulls)):
+        if isinstance(found.this, exp.AnyValue):  # the parser says of ANY_VALUE what it does anyway
+            found.replace(found.this)
     if not isinstance(statement, exp.Query):
         raise refused(statement, describe(statement), "only queries can be run: SELECT ... FROM ...")
     return statement
