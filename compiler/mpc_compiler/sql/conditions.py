@@ -22,7 +22,7 @@ def conjuncts(node: exp.Expr) -> list[exp.Expr]:
     Examples
     --------
     >>> [part.sql() for part in conjuncts(exp.maybe_parse("a = 1 AND (b = 2 AND c = 3 OR b = 2 AND d = 4)"))]
-    ['a = 1', 'b = 2', 'c = 3 OR d = 4']
+    ['a = 1', 'b = 2', '(c = 3) OR (d = 4)']
     """
     return list(_parts(node))
 
