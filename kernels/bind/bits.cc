@@ -68,6 +68,27 @@ void bind_planes(nb::module_& m, Isa isa) {
                                  with, flip, out.data(), isa);
   }, "rows"_a.noconvert(), "index"_a.noconvert(), "order"_a.noconvert(), "other"_a.noconvert().none(), "flip"_a,
      "out"_a.noconvert(), "Planes of rows picked by public indices.");
+  m.def("pick_pairs_var", [isa](const Rows& rows, const Index& index, const Index& order,
+                                const std::optional<Rows>& other0, const std::optional<Rows>& other1,
+                                std::uint64_t flip0, std::uint64_t flip1, const RowsOut& out0, const RowsOut& out1) {
+    const std::size_t width = rows.shape(1) / 2, planes = order.size(), words = words_of(index.size());
+    require(rows.shape(1) % 2 == 0, "rows hold two components of one width");
+    in_range(index, rows.shape(0));
+    in_range(order, 64 * width);
+    for (const RowsOut* out : {&out0, &out1}) {
+      require(out->shape(0) == planes && out->shape(1) == words, "out has another shape");
+    }
+    require(other0.has_value() == other1.has_value(), "one component only has other planes");
+    for (const std::optional<Rows>* other : {&other0, &other1}) {
+      require(!*other || ((*other)->shape(0) == planes && (*other)->shape(1) == words), "other has another shape");
+    }
+    const std::uint64_t *with0 = other0 ? other0->data() : nullptr, *with1 = other1 ? other1->data() : nullptr;
+    nb::gil_scoped_release release;
+    mpc_kernels::pick_pairs_var(rows.data(), width, index.data(), index.size(), order.data(), planes, with0, with1,
+                                flip0, flip1, out0.data(), out1.data(), isa);
+  }, "rows"_a.noconvert(), "index"_a.noconvert(), "order"_a.noconvert(), "other0"_a.noconvert().none(),
+     "other1"_a.noconvert().none(), "flip0"_a, "flip1"_a, "out0"_a.noconvert(), "out1"_a.noconvert(),
+     "Planes of both components of rows picked by public indices.");
 }
 
 void bind_gates(nb::module_& m, Isa isa) {

@@ -64,5 +64,6 @@ NB_MODULE(_native, m) {
   bind_arith(m, isa);
   bind_bits(m, isa);
   bind_prg(m, isa);
+  bind_rank(m, isa);
   m.def("isa", [isa] { return mpc_kernels::name(isa); }, "The instruction set in use.");
 }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc_kernels import _reference
-from mpc_kernels._backend_bits import BitKernels
+from mpc_kernels._backend_bits import BitKernels, RankKernels
 from mpc_kernels._reference_arith import ArithKernels
 from mpc_kernels._reference_prg import PrgKernels
 
@@ -18,7 +18,7 @@ _ADVICE = (
 )
 
 
-class Kernels(ArithKernels, BitKernels, PrgKernels, Protocol):
+class Kernels(ArithKernels, BitKernels, PrgKernels, RankKernels, Protocol):
     """What an implementation provides. Arguments have been checked; see `mpc_kernels.matmul` for the contracts."""
 
     def matmul64(self, a: NDArray[np.uint64], b: NDArray[np.uint64], threads: int) -> NDArray[np.uint64]:

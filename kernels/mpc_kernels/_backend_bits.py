@@ -23,6 +23,20 @@ class BitKernels(Protocol):
     ) -> None:
         """Planes of rows picked by public indices."""
 
+    def pick_pairs_var(
+        self,
+        rows: Words,
+        index: Index,
+        order: Index,
+        other0: Words | None,
+        other1: Words | None,
+        flip0: int,
+        flip1: int,
+        out0: Words,
+        out1: Words,
+    ) -> None:
+        """Planes of both components of rows picked by public indices."""
+
     def and_local(self, x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
         """One party's masked part of an AND."""
 
@@ -66,3 +80,40 @@ class BitKernels(Protocol):
 
     def group_order_var(self, group: Index, order: Index, start: Index) -> None:
         """Stable order of rows by group."""
+
+
+class RankKernels(Protocol):
+    """Arguments have been checked by their caller; see `mpc_kernels.rank` for the contracts."""
+
+    def sample_pairs_var(self, buckets: Index, left: Index, right: Index) -> None:
+        """Comparisons that rank all samples."""
+
+    def place_samples_var(self, less: Words, buckets: Index, group: Index, table: Index) -> None:
+        """Groups of the samples' rows, and the pivots."""
+
+    def rest_rows_var(self, buckets: Index, picked: Index, row: Index, found: Index) -> None:
+        """Rows outside the samples, and where their search starts."""
+
+    def step_down_var(self, less: Words, step: int, found: Index) -> None:
+        """One step of a binary search."""
+
+    def look_up_var(self, table: Index, found: Index, plus: int, left: Index) -> None:
+        """What to compare with next."""
+
+    def place_rest_var(self, found: Index, buckets: Index, picked: Index, group: Index) -> None:
+        """Groups of the rows outside the samples."""
+
+    def regroup_var(
+        self,
+        group: Index,
+        rows: Words,
+        row: Index,
+        slot: Index,
+        place: Index,
+        mark: Index,
+        rows_out: Words,
+        row_out: Index,
+        slot_out: Index,
+        sizes_out: Index,
+    ) -> tuple[int, int]:
+        """Rows of each group side by side; those of groups of one row are placed."""

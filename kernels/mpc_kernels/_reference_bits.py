@@ -38,6 +38,22 @@ def pick_planes_var(rows: Words, index: Index, order: Index, other: Words | None
         out ^= other ^ np.uint64(flip)
 
 
+def pick_pairs_var(
+    rows: Words,
+    index: Index,
+    order: Index,
+    other0: Words | None,
+    other1: Words | None,
+    flip0: int,
+    flip1: int,
+    out0: Words,
+    out1: Words,
+) -> None:
+    """Planes of both components of picked rows."""
+    for part, other, flip, out in zip(np.hsplit(rows, 2), (other0, other1), (flip0, flip1), (out0, out1), strict=True):
+        pick_planes_var(np.ascontiguousarray(part), index, order, other, flip, out)
+
+
 def and_local(x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
     """One party's masked part of an AND."""
     out[...] = mask ^ (x0 & (y0 ^ y1)) ^ (x1 & y0)

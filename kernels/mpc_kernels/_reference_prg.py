@@ -34,7 +34,8 @@ class PrgKernels(Protocol):
 
 def _double(x: U8) -> U8:
     """Multiply by X in GF(2^8) mod X^8 + X^4 + X^3 + X + 1."""
-    return (x << 1) ^ ((x >> 7) * np.uint8(0x1B))
+    doubled: U8 = (x << np.uint8(1)) ^ ((x >> np.uint8(7)) * np.uint8(0x1B))
+    return doubled
 
 
 def _make_sbox() -> U8:
@@ -44,7 +45,7 @@ def _make_sbox() -> U8:
         power[i] = power[i - 1] ^ _double(power[i - 1 : i])[0]
     inverse = np.zeros(256, np.uint8)
     inverse[power] = power[-np.arange(255) % 255]
-    turned = [(inverse << k) | (inverse >> (8 - k)) for k in range(1, 5)]
+    turned = [(inverse << np.uint8(k)) | (inverse >> np.uint8(8 - k)) for k in range(1, 5)]
     box: U8 = inverse ^ turned[0] ^ turned[1] ^ turned[2] ^ turned[3] ^ np.uint8(0x63)
     return box
 
@@ -69,7 +70,8 @@ def _mix_columns(state: U8) -> U8:
     column = state.reshape(-1, 4, 4)
     after = np.roll(column, -1, axis=2)
     whole = np.bitwise_xor.reduce(column, axis=2, keepdims=True)
-    return (column ^ whole ^ _double(column ^ after)).reshape(-1, 16)
+    mixed: U8 = (column ^ whole ^ _double(column ^ after)).reshape(-1, 16)
+    return mixed
 
 
 def _encrypt(key: bytes, blocks: U8) -> U8:

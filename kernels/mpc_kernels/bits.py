@@ -127,6 +127,48 @@ def pick_planes_var(
     return out
 
 
+def pick_pairs_var(
+    rows: Words,
+    index: Index,
+    *,
+    order: Index,
+    other: tuple[Words, Words] | None = None,
+    flip: tuple[int, int] = (0, 0),
+    out: tuple[Words, Words],
+) -> tuple[Words, Words]:
+    """Cut both components of rows picked by a public index into planes: :func:`pick_planes_var` twice, in one pass.
+
+    Parameters
+    ----------
+    rows : ndarray of uint64, shape [n, 2 * width]
+        The words of the first component, then those of the second.
+    index : ndarray of uint32, shape [m]
+        Public row numbers.
+    order : ndarray of uint32, shape [bits]
+        Which bit of a component each plane holds.
+    other : pair of ndarray of uint64, shape [bits, (m + 63) // 64], optional
+        Planes to add.
+    flip : pair of int
+        Added to every word when `other` is given.
+    out : pair of ndarray of uint64, shape [bits, (m + 63) // 64]
+        Overwritten.
+
+    Returns
+    -------
+    pair of ndarray of uint64
+        `out`.
+
+    Raises
+    ------
+    ValueError
+        For another dtype, shape or layout, or an index out of range.
+    """
+    _check.ring_array("rows", rows, "[n,2*width]", 2)
+    first, second = other or (None, None)
+    BACKEND.pick_pairs_var(rows, index, order, first, second, *flip, *out)
+    return out
+
+
 def and_local(x0: Words, x1: Words, y0: Words, y1: Words, *, mask: Words, out: Words | None = None) -> Words:
     """Compute one party's masked part of the AND of replicated bits.
 

@@ -79,6 +79,18 @@ void planes(std::size_t n, std::size_t width, Isa isa) {
     }
   }
   for (std::size_t i = 0; i < mixed.size(); ++i) require(mixed[i] == (plain[i] ^ ~other[i]), "pick_planes_var, other");
+  Words pairs(2 * rows.size()), second(plain.size()), wanted_second(plain.size()), next = ring(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    pairs[i / width * 2 * width + i % width] = rows[i];
+    pairs[i / width * 2 * width + width + i % width] = next[i];
+  }
+  mpc_kernels::pick_planes_var(next.data(), width, index.data(), m, order.data(), bits, nullptr, 0,
+                               wanted_second.data(), isa);
+  mpc_kernels::pick_pairs_var(pairs.data(), width, index.data(), m, order.data(), bits, other.data(), other.data(),
+                              ~0ULL, 0, mixed.data(), second.data(), isa);
+  for (std::size_t i = 0; i < mixed.size(); ++i) {
+    require(mixed[i] == (plain[i] ^ ~other[i]) && second[i] == (wanted_second[i] ^ other[i]), "pick_pairs_var");
+  }
 }
 
 void gates(std::size_t n, Isa isa) {

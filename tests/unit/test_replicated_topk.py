@@ -63,7 +63,7 @@ def test_comparisons_are_as_declared(rows: int, k: int, runs: int) -> None:
     for _ in range(runs):
         key = rng.permutation(rows).astype(np.uint64).reshape(-1, 1)
         clear = Clear()
-        np.testing.assert_array_equal(key[topk._first(clear, key, key, k, 0), 0], np.arange(k))
+        np.testing.assert_array_equal(key[topk._first(clear, key, k, 0), 0], np.arange(k))
         counts.append(clear.comparisons)
     left, declared = rows, 0.0
     while (split_ := topk._sample(left, k, 0)) is not None:
@@ -78,7 +78,7 @@ def test_comparisons_are_as_declared(rows: int, k: int, runs: int) -> None:
 def test_a_pivot_among_the_first_rows_is_no_error() -> None:
     """Sorted rows: the sample holds the first rows only, so that the pivot is too small."""
     key = np.arange(1000, dtype=np.uint64).reshape(-1, 1)
-    np.testing.assert_array_equal(topk._first(Clear(), key, key, 300, 0), np.arange(300))
+    np.testing.assert_array_equal(topk._first(Clear(), key, 300, 0), np.arange(300))
 
 
 def test_mistakes_are_refused() -> None:

@@ -31,6 +31,13 @@ void pick_planes_var(const std::uint64_t* rows, std::size_t width, const std::ui
                      const std::uint32_t* order, std::size_t bits, const std::uint64_t* other, std::uint64_t flip,
                      std::uint64_t* out, Isa isa);
 
+// The same for both components of a party at once: rows[n][2 * width] hold `width` words of the first component and as
+// many of the second; order[j] < 64 * width. `other0` and `other1` are both given or both null.
+void pick_pairs_var(const std::uint64_t* rows, std::size_t width, const std::uint32_t* index, std::size_t m,
+                    const std::uint32_t* order, std::size_t bits, const std::uint64_t* other0,
+                    const std::uint64_t* other1, std::uint64_t flip0, std::uint64_t flip1, std::uint64_t* out0,
+                    std::uint64_t* out1, Isa isa);
+
 // One party's part of the AND of replicated x = (x0, x1) and y = (y0, y1), masked:
 //   out = mask ^ x0·y0 ^ x0·y1 ^ x1·y0          (Araki et al., CCS 2016, section 3.2 over GF(2))
 void and_local(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,

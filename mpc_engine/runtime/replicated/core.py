@@ -211,9 +211,8 @@ class Replicated:
         """
         if not self._streams:
             raise RuntimeError("call setup() first")
-        if not _NATIVE_STREAMS:
-            return None
-        return self._streams[self.rank].place(8 * size), self._streams[self._next].place(8 * size)
+        own, after = (self._streams[component].place(8 * size) for component in (self.rank, self._next))
+        return None if own is None or after is None else (own, after)
 
     def reshare(self, part: NDArray[np.uint64]) -> Pairs:
         """Turn an additive sharing into a replicated one: one round, 8 bytes an element sent by every party.
@@ -265,18 +264,20 @@ class _Stream:
         self._seed, self._used = seed, 0
         self._cipher = Cipher(algorithms.AES(seed[:16]), modes.CTR(seed[16:])).encryptor()
 
-    def place(self, size: int) -> Place:
-        """Return where the next `size` bytes are, which are then taken; for kernels."""
+    def place(self, size: int) -> Place | None:
+        """Return where the next `size` bytes are, which are then taken; None, and nothing taken, without kernels."""
+        if not _NATIVE_STREAMS:
+            return None
         at = Place(self._seed, self._used)
         self._used += size
         return at
 
     def take(self, size: int) -> NDArray[np.uint8]:
         out = np.empty(-(-size // 8), np.uint64).view(np.uint8)[:size]  # aligned for any element type
-        if _NATIVE_STREAMS:
-            return prg_fill(self.place(size), out)
+        if (at := self.place(size)) is not None:
+            return prg_fill(at, out)
         view = out.data
-        for at in range(0, size, len(_ZEROS)):
-            piece = view[at : at + len(_ZEROS)]
+        for start in range(0, size, len(_ZEROS)):
+            piece = view[start : start + len(_ZEROS)]
             self._cipher.update_into(_ZEROS[: len(piece)], piece)
         return out

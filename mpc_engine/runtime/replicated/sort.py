@@ -25,27 +25,30 @@ from mpc_engine.runtime.replicated.bits import Bits, Words, concat, constant, fl
 from mpc_engine.runtime.replicated.compare import LAN, Link, first_difference, plan
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.shuffle import Column, Index, Shuffle, permute_public
-from mpc_kernels.bits import pick_planes_var, plane_words, planes_to_rows
-from mpc_kernels.permute import compose_var, gather_rows_var, group_order_var, invert_var
+from mpc_kernels.bits import pick_pairs_var, plane_words, planes_to_rows, rows_to_planes
+from mpc_kernels.permute import gather_rows_var, invert_var
+from mpc_kernels.rank import Buckets, Left, step_down
 
 __all__ = [
     "Compare",
     "Opened",
     "Order",
     "Sorted",
+    "pack_rows",
     "rank_rows",
     "sort_order",
     "sort_rows",
     "spare_comparisons",
     "unpack_results",
+    "unpack_rows",
 ]
 
 
 class Compare(Protocol):
     """Compares packed rows and opens the results."""
 
-    def fix(self, own: Words, after: Words, right: Index) -> None:
-        """Take components [n, width] of packed rows, and the rows that stand on the right side from now on."""
+    def fix(self, rows: Words, right: Index) -> None:
+        """Take packed rows [n, width], and those that stand on the right side from now on."""
 
     def less(self, left: Index) -> Words:
         """Return, opened, whether each left row is less than the right row beside it: bit i % 64 of word i // 64."""
@@ -56,8 +59,8 @@ FINISH = 8
 """Buckets of at most so many rows are finished by comparing all pairs."""
 
 _CLASSES = np.array([0, FINISH + 1, 32, 256, 2048, 1 << 17])
-_SAMPLE = np.array([0, 3, 7, 15, 31, 127])
-_LEVELS = np.array([0, 2, 3, 3, 3, 5])
+_SAMPLE = np.array([0, 3, 7, 15, 31, 127], np.uint32)
+_LEVELS = np.array([0, 2, 3, 3, 3, 5], np.uint32)
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,10 @@ def sort_rows(party: Replicated, key: Bits, payload: Sequence[Column] = (), *, l
     moved = shuffle.apply(party, [concat([number, key]), *payload])
     whole = moved[0]
     assert isinstance(whole, Bits)
-    packed = planes_to_rows(whole.own, rows), planes_to_rows(whole.next, rows)
-    place = rank_rows(Opened(party, whole.bits, link), *packed, spare=spare_comparisons(whole.bits, link))
-    sorted_ = permute_public([whole, *moved[1:]], place)
-    key_again = sorted_[0]
-    assert isinstance(key_again, Bits)
-    return Sorted(key_again.planes(slice(number.bits, None)), sorted_[1:], Order(shuffle, place))
+    packed = pack_rows(whole)
+    place = rank_rows(Opened(party, whole.bits, link), packed, spare=spare_comparisons(whole.bits, link))
+    key_again = unpack_rows(gather_rows_var(packed, place), np.arange(number.bits, whole.bits, dtype=np.uint32))
+    return Sorted(key_again, permute_public(moved[1:], place), Order(shuffle, place))
 
 
 def sort_order(party: Replicated, key: Bits, *, link: Link = LAN) -> Order:
@@ -142,31 +143,36 @@ class Opened:
     def __init__(self, party: Replicated, bits: int, link: Link) -> None:
         self._party, self._bits, self._link = party, bits, link
         self._store = [np.empty(0, np.uint64)] * 4
-        self._size = 0
 
-    def fix(self, own: Words, after: Words, right: Index) -> None:
-        """Take rows, and those that stand on the right side from now on."""
-        self._size = len(right)
-        self._rows = own, after
-        words = plane_words(self._size)
+    def fix(self, rows: Words, right: Index) -> None:
+        """Take rows (:func:`pack_rows`), and those that stand on the right side from now on."""
+        words = plane_words(len(right))
         size = self._bits * words
         if self._store[0].size < size:
             self._store = [np.empty(size, np.uint64) for _ in range(4)]
-        self._planes = [part[:size].reshape(self._bits, words) for part in self._store]
-        self._how = plan(self._bits, words, self._link)
-        for rows, second in zip(self._rows, self._planes[2:], strict=True):
-            pick_planes_var(rows, right, order=self._how.order, out=second)
+        planes = [part[:size].reshape(self._bits, words) for part in self._store]
+        self._same, self._second = (planes[0], planes[1]), (planes[2], planes[3])
+        self._rows, self._how, self._words = rows, plan(self._bits, words, self._link), words
+        pick_pairs_var(rows, right, order=self._how.order, out=self._second)
 
     def less(self, left: Index) -> Words:
         """Compare left rows with the right ones, and open the results. Cost: :func:`~.bit_cost.opened_cost`."""
-        same0, same1, second0, second1 = self._planes
-        flip0, flip1 = flips(self._party)
-        order = self._how.order
-        pick_planes_var(self._rows[0], left, order=order, other=second0, flip=flip0, out=same0)
-        pick_planes_var(self._rows[1], left, order=order, other=second1, flip=flip1, out=same1)
-        d0, d1, b0, b1 = (planes.reshape(-1) for planes in self._planes)
-        part = first_difference(self._party, self._how, (d0, d1), (b0, b1), same0.shape[1])
-        return _open_part(self._party, part)
+        flip = flips(self._party)
+        pick_pairs_var(self._rows, left, order=self._how.order, other=self._second, flip=flip, out=self._same)
+        same, second = ((own.reshape(-1), after.reshape(-1)) for own, after in (self._same, self._second))
+        return _open_part(self._party, first_difference(self._party, self._how, same, second, self._words))
+
+
+def pack_rows(x: Bits) -> Words:
+    """Return both components of each row side by side, as :class:`Opened` takes them: [n, 2 * width]."""
+    return np.hstack([planes_to_rows(np.ascontiguousarray(planes), x.rows) for planes in (x.own, x.next)])
+
+
+def unpack_rows(rows: Words, order: NDArray[np.uint32]) -> Bits:
+    """Return planes of packed rows: plane j is bit order[j] of each component."""
+    second = order + np.uint32(32 * rows.shape[1])
+    own, after = (rows_to_planes(rows, len(order), order=which) for which in (order, second))
+    return Bits(own, after, len(rows))
 
 
 def _open_part(party: Replicated, part: Words) -> Words:
@@ -191,13 +197,13 @@ def spare_comparisons(bits: int, link: Link = LAN) -> int:
     return min(1 << 20, int(8 * how.rounds * link.round_trip / (how.ands * link.byte + 1e-30)))
 
 
-def rank_rows(compare: Compare, own: Words, after: Words, *, spare: int = 0) -> Index:
+def rank_rows(compare: Compare, rows: Words, *, spare: int = 0) -> Index:
     """Sort rows by an opened comparison; rows must be distinct and in uniformly random order.
 
     Parameters
     ----------
     compare : Compare
-    own, after : ndarray of uint64, shape [n, width]
+    rows : ndarray of uint64, shape [n, width]
         Handed to `compare`, rearranged.
     spare : int
         Compare all pairs that are left in one step once they are so few.
@@ -207,138 +213,43 @@ def rank_rows(compare: Compare, own: Words, after: Words, *, spare: int = 0) -> 
     ndarray of uint32, shape [n]
         The row at each sorted place.
     """
-    rows = len(own)
-    place = np.zeros(rows, np.uint32)
-    slot = np.arange(rows, dtype=np.uint32)  # the place of each row that is left, in order
-    bucket = _Buckets(slot, np.array([rows] if rows > 1 else [], np.int64), own, after, spare)
-    while bucket.sizes.size:
-        order, start = group_order_var(*bucket.split(compare))
-        row = compose_var(bucket.row, order)
-        sizes = np.diff(start.astype(np.int64))
-        sizes = sizes[sizes > 0]
-        done = np.repeat(sizes == 1, sizes)
-        place[slot[done]] = row[done]
-        if done.any():
-            rest = ~done
-            slot, order, row = slot[rest], order[rest], row[rest]
-        moved, moved_next = (gather_rows_var(part, order) for part in (bucket.own, bucket.after))
-        bucket = _Buckets(row, sizes[sizes > 1], moved, moved_next, spare)
+    place = np.zeros(len(rows), np.uint32)
+    number = np.arange(len(rows), dtype=np.uint32)
+    left = Left(rows, number, number, np.array([len(rows)] if len(rows) > 1 else [], np.uint32))
+    while left.sizes.size:
+        buckets = _cut(left.sizes, spare)
+        pairs = buckets.sample_pairs()
+        compare.fix(left.rows, pairs[1])
+        buckets.place_samples(compare.less(pairs[0]))
+        if buckets.levels.any():
+            _descend(compare, left.rows, buckets)
+        left = buckets.regroup(left, place)
+    place[left.slot] = left.row  # the one row of a table of one
     return place
 
 
-class _Buckets:
-    """Rows in buckets that are in order among each other; rows within a bucket are in random order.
-
-    Attributes
-    ----------
-    row : ndarray of uint32
-        Original number of each row.
-    sizes : ndarray of int64
-        Rows of each bucket, at least 2.
-    own, after : ndarray of uint64
-        Packed rows.
-    """
-
-    def __init__(self, row: Index, sizes: NDArray[np.int64], own: Words, after: Words, spare: int) -> None:
-        self.row, self.sizes, self.own, self.after = row, sizes, own, after
-        self.starts = np.cumsum(sizes) - sizes
-        kind = np.searchsorted(_CLASSES, sizes, side="right") - 1
-        if int((sizes * (sizes - 1)).sum()) <= 2 * max(FINISH // 2 * len(row), spare) and (sizes <= 2048).all():
-            kind[...] = 0  # few rows are left: one step instead of several
-        self.levels = _LEVELS[kind]
-        self.sample = np.where(kind == 0, sizes, _SAMPLE[kind])
-
-    def split(self, compare: Compare) -> tuple[Index, int]:
-        """Compare once more; return each row's group, groups ascending as the keys are, and their number."""
-        span = np.where(self.levels == 0, self.sizes, 2 << self.levels)
-        base = np.cumsum(span) - span
-        group = np.empty(len(self.row), np.uint32)
-        ranks = self._rank_samples(compare)
-        where = _ranges(self.starts, self.sample)
-        at = np.repeat(np.arange(len(self.sizes)), self.sample)
-        levels = self.levels[at]
-        step = np.where(levels == 0, 1, (self.sample[at] + 1) >> levels)
-        leaf = ranks // step
-        pivot = ((ranks + 1) % step == 0) & (leaf < (1 << levels) - 1)
-        group[where] = base[at] + np.where(levels > 0, 2 * leaf + pivot, ranks)
-        if levels.any():
-            self._descend(compare, group, base, where[pivot], at[pivot], leaf[pivot])
-        return group, int(span.sum())
-
-    def _rank_samples(self, compare: Compare) -> NDArray[np.int64]:
-        """Rank the first rows of every bucket by comparing all pairs; bucket after bucket."""
-        counts = np.unique(self.sample)
-        pairs = {int(c): np.triu_indices(int(c), 1) for c in counts}
-        heads = {c: self.starts[self.sample == c] for c in pairs}
-        left, right = (
-            np.concatenate([(heads[c][:, None] + pairs[c][side]).ravel() for c in pairs]).astype(np.uint32)
-            for side in (0, 1)
-        )
-        compare.fix(self.own, self.after, right)
-        less = unpack_results(compare.less(left), len(left))
-        ranks = np.zeros(int(self.sample.sum()), np.int64)
-        offset = np.cumsum(self.sample) - self.sample
-        used = 0
-        for c, (low, high) in pairs.items():
-            size = len(heads[c]) * len(low)
-            table = less[used : used + size].reshape(len(heads[c]), len(low))
-            used += size
-            ranks[(offset[self.sample == c][:, None] + np.arange(c)).ravel()] = _wins(table, low, high, c).ravel()
-        return ranks
-
-    def _descend(
-        self,
-        compare: Compare,
-        group: Index,
-        base: NDArray[np.int64],
-        pivot: NDArray[np.int64],
-        at: NDArray[np.int64],
-        leaf: NDArray[np.int64],
-    ) -> None:
-        """Set the groups of all rows outside the samples: the bucket's base and twice the place among its pivots."""
-        fan = 1 << self.levels
-        tree = np.cumsum(fan) - fan
-        table = np.zeros(int(fan.sum()), np.uint32)
-        table[tree[at] + leaf] = pivot  # pivot number i of a bucket, ascending
-        deepest_first = np.argsort(-self.levels, kind="stable")
-        picked = deepest_first[: np.count_nonzero(self.levels)]
-        rest = (self.sizes - self.sample)[picked]
-        row = _ranges((self.starts + self.sample)[picked], rest)
-        found = np.repeat(tree[picked].astype(np.uint32), rest)
-        fixed = 0  # rows that take part: more and more from step to step
-        for depth in range(int(self.levels.max()), 0, -1):
-            count = int(rest[self.levels[picked] >= depth].sum())
-            if count != fixed:
-                compare.fix(self.own, self.after, row[:count])
-                fixed = count
-            half = np.uint32(1 << (depth - 1))
-            place = found[:count]
-            less = compare.less(compose_var(table, place + (half - np.uint32(1))))
-            place += np.multiply(unpack_results(less, count), half, dtype=np.uint32)
-        found <<= np.uint32(1)
-        found += np.repeat((base - 2 * tree)[picked].astype(np.uint32), rest)
-        group[row] = found
+def _cut(sizes: Index, spare: int) -> Buckets:
+    """Choose samples and pivots."""
+    kind = np.searchsorted(_CLASSES, sizes, side="right") - 1
+    wide = sizes.astype(np.int64)
+    if int((wide * (wide - 1)).sum()) <= 2 * max(FINISH // 2 * int(wide.sum()), spare) and (sizes <= 2048).all():
+        kind[...] = 0  # few rows are left: one step instead of several
+    return Buckets(sizes, np.where(kind == 0, sizes, _SAMPLE[kind]), _LEVELS[kind])
 
 
-def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> Index:
-    """Numbers starts[i], ..., starts[i] + counts[i] - 1 for all i."""
-    before = np.cumsum(counts) - counts
-    numbers = np.arange(int(counts.sum()), dtype=np.uint32)
-    numbers += np.repeat((starts - before).astype(np.uint32), counts)  # mod 2^32
-    return numbers
-
-
-def _wins(less: NDArray[np.uint8], low: NDArray[np.intp], high: NDArray[np.intp], count: int) -> NDArray[np.int64]:
-    """Ranks in each of many lists from the results of all pairs low < high."""
-    if count > 64:
-        wins = np.zeros((len(less), count, count), np.uint8)
-        wins[:, low, high] = less
-        wins[:, high, low] = 1 - less
-        beaten: NDArray[np.int64] = wins.sum(axis=1, dtype=np.int64)
-        return beaten
-    turn = np.zeros((len(low), count), np.float32)
-    turn[np.arange(len(low)), high] = 1
-    turn[np.arange(len(low)), low] = -1
-    ahead = np.bincount(low, minlength=count)
-    ranks: NDArray[np.int64] = (less.astype(np.float32) @ turn).astype(np.int64) + ahead
-    return ranks
+def _descend(compare: Compare, rows: Words, buckets: Buckets) -> None:
+    """Place all rows outside the samples among the pivots of their bucket."""
+    deepest_first = np.argsort(-buckets.levels.astype(np.int64), kind="stable").astype(np.uint32)
+    picked = deepest_first[: np.count_nonzero(buckets.levels)]
+    row, found = buckets.rest(picked)
+    ends = np.cumsum(buckets.rests(picked))
+    levels = buckets.levels[picked]
+    fixed = 0  # rows that take part: more and more from step to step
+    for depth in range(int(levels.max()), 0, -1):
+        count = int(ends[np.count_nonzero(levels >= depth) - 1])
+        if count != fixed:
+            compare.fix(rows, row[:count])
+            fixed = count
+        half = 1 << (depth - 1)
+        step_down(compare.less(buckets.look_up(found[:count], half - 1)), half, found[:count])
+    buckets.place_rest(found, picked)

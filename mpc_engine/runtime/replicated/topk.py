@@ -22,8 +22,7 @@ from mpc_engine.runtime.replicated.compare import LAN, Link
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost
 from mpc_engine.runtime.replicated.shuffle import Column, Index, Shuffle, permute_public
-from mpc_engine.runtime.replicated.sort import Compare, Opened, rank_rows, spare_comparisons, unpack_results
-from mpc_kernels.bits import planes_to_rows
+from mpc_engine.runtime.replicated.sort import Compare, Opened, pack_rows, rank_rows, spare_comparisons, unpack_results
 from mpc_kernels.permute import gather_rows_var
 
 __all__ = ["Top", "top_k", "top_k_cost"]
@@ -86,8 +85,7 @@ def top_k(
     moved = shuffle.apply(party, [concat([number, not_(party, key) if largest else key]), *payload])
     whole = moved[0]
     assert isinstance(whole, Bits)
-    packed = planes_to_rows(whole.own, rows), planes_to_rows(whole.next, rows)
-    place = _first(Opened(party, whole.bits, link), *packed, k, spare_comparisons(whole.bits, link))
+    place = _first(Opened(party, whole.bits, link), pack_rows(whole), k, spare_comparisons(whole.bits, link))
     top = permute_public(moved, place)
     first = top[0]
     assert isinstance(first, Bits)
@@ -99,20 +97,20 @@ def _number_bits(rows: int) -> int:
     return max(1, (rows - 1).bit_length())
 
 
-def _first(compare: Compare, own: Words, after: Words, k: int, spare: int) -> Index:
+def _first(compare: Compare, rows: Words, k: int, spare: int) -> Index:
     """The k first of shuffled, distinct rows, in order."""
-    left = np.arange(len(own), dtype=np.uint32)
+    left = np.arange(len(rows), dtype=np.uint32)
     while (split := _sample(len(left), k, spare)) is not None:
         size, rank = split
         sample, others = left[:size], left[size:]
-        order = rank_rows(compare, *(gather_rows_var(part, sample) for part in (own, after)), spare=spare)
-        compare.fix(own, after, np.full(len(others), sample[order[rank]], np.uint32))
+        order = rank_rows(compare, gather_rows_var(rows, sample), spare=spare)
+        compare.fix(rows, np.full(len(others), sample[order[rank]], np.uint32))
         less = unpack_results(compare.less(others), len(others)).astype(np.bool_)
         below = np.concatenate([sample[np.sort(order[: rank + 1])], others[less]])
         if len(below) < k:
             break  # the pivot is one of the k first: rare, see _sample
         left = below
-    order = rank_rows(compare, *(gather_rows_var(part, left) for part in (own, after)), spare=spare)
+    order = rank_rows(compare, gather_rows_var(rows, left), spare=spare)
     first: Index = left[order[:k]]
     return first
 
