@@ -1,0 +1,108 @@
+"""The design matrix of a linear model, whoever holds its columns: products with it are all that a fit needs.
+
+Columns that computing parties own stay with them in the clear (`mpc_compiler.ops.owned`); the others are secret. All are
+standardised, so that one set of fixed-point choices serves every data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+
+from mpc_compiler.ops import numeric, scaler
+from mpc_compiler.ops.owned import owned_gram, owned_matmul, owned_rmatmul
+
+__all__ = ["Design", "Moments", "secret_columns"]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """What standardised the columns, in their units: float64 [p] each, ``varies`` bool [p] or None (all do)."""
+
+    mean: jax.Array
+    inverse: jax.Array
+    varies: jax.Array | None = None
+
+
+@dataclass(frozen=True)
+class Design:
+    """Standardised columns of n rows.
+
+    Parameters
+    ----------
+    owned : tuple of Array
+        float64 [n, p_i]: inputs that a computing party knows.
+    secret : Array or None
+        float64 [q, n], **feature-major**, secret; 0 where a row does not count.
+    moments : Moments
+        Of all columns, the owned ones first.
+    rows : int
+        Public number of rows, valid or not.
+    """
+
+    owned: tuple[jax.Array, ...]
+    secret: jax.Array | None
+    moments: Moments
+    rows: int
+
+    @property
+    def columns(self) -> int:
+        """Number of columns, without the intercept."""
+        return sum(x.shape[1] for x in self.owned) + (0 if self.secret is None else self.secret.shape[0])
+
+    def times(self, beta: jax.Array) -> jax.Array:
+        """``X beta`` float64 [n] of secret float64 [p]."""
+        total, at = None, 0
+        for x in self.owned:
+            part = owned_matmul(x, beta[at : at + x.shape[1], None])[:, 0]
+            total, at = part if total is None else total + part, at + x.shape[1]
+        if self.secret is not None:
+            part = beta[at:] @ self.secret
+            total = part if total is None else total + part
+        assert total is not None
+        return total
+
+    def back(self, e: jax.Array) -> jax.Array:
+        """``X' e`` float64 [p] of secret float64 [n], truncated once a column."""
+        parts = [owned_rmatmul(x, e[:, None])[:, 0] for x in self.owned]
+        if self.secret is not None:
+            parts.append(self.secret @ e)
+        return jnp.concatenate(parts)
+
+    def gram(self, weights: jax.Array) -> jax.Array:
+        """The weighted products of all columns and the intercept, ``[1 X]' diag(w) [1 X]``: float64 [p+1, p+1]."""
+        first = jnp.concatenate([jnp.sum(weights)[None], self.back(weights)])
+        inner = self._inner(weights)
+        return jnp.concatenate([first[None], jnp.concatenate([first[1:, None], inner], axis=1)])
+
+    def _inner(self, weights: jax.Array) -> jax.Array:
+        if self.secret is None:
+            return owned_gram(weights, self.owned)
+        below = numeric.gram(self.secret, weights)
+        if not self.owned:
+            return below
+        weighted = (self.secret * weights).T
+        cross = jnp.concatenate([owned_rmatmul(x, weighted) for x in self.owned])
+        upper = jnp.concatenate([owned_gram(weights, self.owned), cross], axis=1)
+        return jnp.concatenate([upper, jnp.concatenate([cross.T, below], axis=1)])
+
+
+def secret_columns(
+    X: jax.Array, *, ranges: Sequence[tuple[float, float]], rows: int, valid: jax.Array | None
+) -> tuple[jax.Array, Moments]:
+    """Standardise secret columns float64 [n, q] by secret moments; returns float64 [q, n] and the moments.
+
+    Examples
+    --------
+    >>> z, moments = secret_columns(jnp.array([[10.0], [30.0]]), ranges=[(0, 100)], rows=2, valid=None)
+    >>> z.round(3)
+    Array([[-1.,  1.]], dtype=float64)
+    """
+    x = scaler.prescale(X, ranges)
+    found = scaler.moments(x, rows=rows, valid=valid)
+    z = (x - found.mean[:, None]) * found.inv_scale[:, None]
+    z = z if valid is None else jnp.where(valid, z, 0.0)
+    return z, Moments(found.mean, found.inv_scale, found.varies)

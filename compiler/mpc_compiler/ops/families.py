@@ -1,0 +1,130 @@
+"""Distributions of generalised linear models: fitted means, scores, weights and likelihoods from linear predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from mpc_compiler.ops import numeric
+
+__all__ = ["FAMILIES", "Family", "Fitted", "family_of"]
+
+_LOW, _HIGH = -12.0, 6.0
+"""Linear predictors of log links are clipped to this; targets are scaled to at most 4."""
+
+
+class Fitted(NamedTuple):
+    """What a step needs of each row, float64 [n] each.
+
+    Attributes
+    ----------
+    mean : Array
+    score : Array
+        Derivative of the log-likelihood by the linear predictor.
+    weight : Array
+        Expected negative second derivative.
+    likelihood : Array
+        The part of the log-likelihood that depends on the fit.
+    pearson : Array
+        Squared residual over the variance function; its sum over the degrees of freedom estimates the dispersion.
+    """
+
+    mean: jax.Array
+    score: jax.Array
+    weight: jax.Array
+    likelihood: jax.Array
+    pearson: jax.Array
+
+
+@dataclass(frozen=True)
+class Family:
+    """A distribution with its link.
+
+    Parameters
+    ----------
+    name : str
+    log_link : bool
+        Whether the mean is the exponential of the linear predictor.
+    dispersed : bool
+        Whether a dispersion is estimated and scales the standard errors.
+    fitted : callable
+        (linear predictor, target) -> Fitted.
+    curvature : callable
+        Mean target -> weight of the model without features.
+    fixed, newton : int
+        Steps with the first Hessian, and with fresh ones.
+    """
+
+    name: str
+    log_link: bool
+    dispersed: bool
+    fitted: Callable[[jax.Array, jax.Array], Fitted]
+    curvature: Callable[[jax.Array], jax.Array]
+    fixed: int
+    newton: int
+
+
+def _binomial(eta: jax.Array, y: jax.Array) -> Fitted:
+    mean, softplus = numeric.sigmoid_and_softplus(eta)
+    score, weight = y - mean, mean * (1.0 - mean)
+    return Fitted(mean, score, weight, y * eta - softplus, score * score)
+
+
+def _gaussian(eta: jax.Array, y: jax.Array) -> Fitted:
+    score = y - eta
+    return Fitted(eta, score, jnp.ones_like(eta), -0.5 * score * score, score * score)
+
+
+def _exp(eta: jax.Array) -> jax.Array:
+    return jnp.exp(jnp.clip(eta, _LOW, _HIGH))
+
+
+def _poisson(eta: jax.Array, y: jax.Array) -> Fitted:
+    mean = _exp(eta)
+    score = y - mean
+    return Fitted(mean, score, mean, y * eta - mean, score * score * _exp(-eta))
+
+
+def _gamma(eta: jax.Array, y: jax.Array) -> Fitted:
+    ratio = y * _exp(-eta)
+    score = ratio - 1.0
+    return Fitted(_exp(eta), score, jnp.ones_like(eta), -(ratio + eta), score * score)
+
+
+def _tweedie(power: float) -> Callable[[jax.Array, jax.Array], Fitted]:
+    def fitted(eta: jax.Array, y: jax.Array) -> Fitted:
+        a, b = _exp((1.0 - power) * eta), _exp((2.0 - power) * eta)
+        score = y * a - b
+        likelihood = y * a * (1.0 / (1.0 - power)) - b * (1.0 / (2.0 - power))
+        return Fitted(_exp(eta), score, b, likelihood, score * score * _exp((power - 2.0) * eta))
+
+    return fitted
+
+
+FAMILIES = ("binomial", "gaussian", "poisson", "gamma", "tweedie")
+"""Names of the families; ``tweedie`` has a power between 1 and 2. All but the first two have a log link."""
+
+
+def family_of(name: str, power: float = 1.5) -> Family:
+    """The family of that name.
+
+    Examples
+    --------
+    >>> family_of("poisson").dispersed, family_of("gamma").dispersed
+    (False, True)
+    """
+    if name == "binomial":
+        return Family(name, False, False, _binomial, lambda p: p * (1.0 - p), 2, 4)
+    if name == "gaussian":
+        return Family(name, False, True, _gaussian, jnp.ones_like, 3, 0)
+    if name == "poisson":
+        return Family(name, True, False, _poisson, lambda m: m, 1, 7)
+    if name == "gamma":
+        return Family(name, True, True, _gamma, jnp.ones_like, 12, 0)
+    if name == "tweedie" and 1.0 < power < 2.0:
+        return Family(name, True, True, _tweedie(power), lambda m: jnp.exp((2.0 - power) * jnp.log(m)), 1, 8)
+    raise ValueError(f"no family {name!r} with power {power}")

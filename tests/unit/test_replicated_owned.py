@@ -1,0 +1,103 @@
+"""Products with matrices that one party knows: right, at declared cost, with nothing but uniform messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mpc_engine.runtime.replicated import owned
+from mpc_engine.runtime.replicated.core import Replicated
+from tests.parties import join, run, split
+
+SHAPES = [(0, 3, 1), (1, 1, 1), (7, 3, 2), (300, 5, 4)]
+F = 18
+
+
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owned, "_BLOCK", 256)
+
+
+def _owned(party: Replicated, owner: int, x: np.ndarray) -> owned.OwnedMatrix:
+    return owned.own(party, owner, x if party.rank == owner else None, x.shape)
+
+
+@pytest.mark.parametrize("owner", [0, 1, 2])
+@pytest.mark.parametrize(("n", "p", "k"), SHAPES)
+def test_integer_products_are_exact(owner: int, n: int, p: int, k: int) -> None:
+    rng = np.random.default_rng(n)
+    y, e = rng.integers(-(2**40), 2**40, (p, k)), rng.integers(-(2**62), 2**62, (n, k))
+    for x in (rng.integers(-128, 128, (n, p)).astype(np.int8), rng.integers(-(2**62), 2**62, (n, p))):
+        ys, es = split(y, rng), split(e, rng)
+
+        def party(
+            p_: Replicated, x: np.ndarray = x, ys: list[np.ndarray] = ys, es: list[np.ndarray] = es
+        ) -> Any:
+            matrix = _owned(p_, owner, x)
+            return owned.times(p_, matrix, ys[p_.rank]), owned.transposed_times(p_, matrix, es[p_.rank])
+
+        done = run(party)
+        wide = x.astype(np.int64)
+        np.testing.assert_array_equal(join([r[0] for r in done.results]), wide @ y)
+        np.testing.assert_array_equal(join([r[1] for r in done.results]), wide.T @ e)
+        want = owned.own_cost(owner, n, p) + owned.product_cost(n * k) + owned.product_cost(p * k)
+        assert done.cost[1] == want.bytes_sent
+        assert done.cost[0] <= want.rounds
+
+
+@pytest.mark.parametrize("owner", [0, 1, 2])
+def test_fixed_point_products(owner: int) -> None:
+    rng = np.random.default_rng(owner)
+    x, y, e = rng.normal(size=(500, 4)), rng.normal(size=(4, 2)), rng.normal(size=(500, 1))
+    fixed = [np.rint(v * 2**F).astype(np.int64) for v in (x, y, e)]
+    ys, es = split(fixed[1], rng), split(fixed[2], rng)
+
+    def party(p: Replicated) -> Any:
+        matrix = _owned(p, owner, fixed[0].astype(np.int32))
+        return owned.times(p, matrix, ys[p.rank], bits=F), owned.transposed_times(p, matrix, es[p.rank], bits=F)
+
+    done = run(party)
+    for found, truth in zip(zip(*done.results, strict=True), (fixed[0] @ fixed[1], fixed[0].T @ fixed[2]), strict=True):
+        assert np.abs(join(list(found)) - truth / 2**F).max() <= 1
+    cost = owned.own_cost(owner, 500, 4) + owned.product_cost(1000, bits=F) + owned.product_cost(4, bits=F)
+    assert done.cost[1] == cost.bytes_sent
+
+
+def test_weighted_products_of_several_owners() -> None:
+    rng = np.random.default_rng(5)
+    parts = [rng.normal(size=(400, 3)), rng.normal(size=(400, 2)), np.ones((400, 1))]
+    weights = rng.uniform(0, 0.25, 400)
+    fixed = [np.rint(v * 2**F).astype(np.int64) for v in parts]
+    ws = split(np.rint(weights * 2**F), rng)
+
+    def party(p: Replicated) -> Any:
+        matrices = [_owned(p, owner, x) for owner, x in zip((0, 2, 0), fixed, strict=True)]
+        return owned.gram(p, matrices, ws[p.rank], bits=F)
+
+    done = run(party)
+    whole = np.concatenate(parts, axis=1)
+    error = np.abs(join(done.results) / 2**F - whole.T @ (whole * weights[:, None]))
+    assert error.max() <= 2.0**-F * (2 + np.abs(whole).sum(axis=0).max())
+    costs = [owned.own_cost(o, 400, x.shape[1]) for o, x in zip((0, 2, 0), fixed, strict=True)]
+    want = costs[0] + costs[1] + costs[2] + owned.gram_cost(400, 6)
+    assert done.cost[1] == want.bytes_sent
+
+
+def test_what_arrives_is_uniform() -> None:
+    """Chi-square of the bytes of all messages; the matrix and the vector are constant."""
+    rows = 1 << 14
+    x, ys = np.zeros((rows, 8), np.int64), split(np.zeros((8, 4), np.int64), np.random.default_rng(2))
+    done = run(lambda p: owned.times(p, _owned(p, 1, x), ys[p.rank], bits=F))
+    tested = 0
+    for messages in done.received:
+        octets = np.frombuffer(b"".join(m for m in messages if len(m) % 8 == 0), np.uint8)
+        if len(octets) < 1 << 16:
+            continue
+        counts = np.bincount(octets, minlength=256)
+        expected = len(octets) / 256
+        statistic = ((counts - expected) ** 2 / expected).sum()
+        assert 150 < statistic < 400, statistic  # 255 degrees of freedom; p about 1e-8 either way
+        tested += 1
+    assert tested >= 2
