@@ -104,11 +104,32 @@ def _octets(bits: Bits) -> NDArray[np.uint8]:
     return np.concatenate([part.astype(np.uint8) for part in parts], axis=1)
 
 
+def _owned(inputs: Sequence[Any], at: int) -> OwnedMatrix:
+    matrix = inputs[at]
+    assert isinstance(matrix, OwnedMatrix)
+    return matrix
+
+
+def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
+    def kernel(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+        matrix, y = _owned(inputs, 0), number(party, inputs[1]).reshape(*params["shapes"][1], 2)
+        bits = FRACTION_BITS if set(params["dtypes"]) == {"float64"} else 0
+        return [multiply(party, matrix, y, bits=bits).reshape(-1, 2)]
+
+    return kernel
+
+
+def _owned_gram(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    matrices = [_owned(inputs, at) for at in range(1, len(inputs))]
+    return [gram(party, matrices, number(party, inputs[0]), bits=FRACTION_BITS).reshape(-1, 2)]
+
+
 def run_kernel(party: Replicated, region: KernelRegion, values: Values, types: Types) -> None:
     """Run one kernel region; all parties alike."""
     inputs = [values.column(name) for name in region.inputs]
     kernel = _KERNELS[region.primitive]
-    results = kernel(party, inputs, {**region.params, "shapes": [types[name][0] for name in region.inputs]})
+    shapes, dtypes = [types[name][0] for name in region.inputs], [types[name][1] for name in region.inputs]
+    results = kernel(party, inputs, {**region.params, "shapes": shapes, "dtypes": dtypes})
     for name, result in zip(region.outputs, results, strict=True):
         values.keep(name, result)
 
@@ -211,6 +232,11 @@ _KERNELS: dict[str, Kernel] = {
     "compare": lambda party, inputs, params: _compare(party, inputs, params["op"], params["bits"]),
     **{op: _comparison(op) for op in ("lt", "le", "gt", "ge", "eq", "ne")},
     "one_hot": _one_hot,
+    "owned_matmul": _owned_product(times),
+    "owned_rmatmul": _owned_product(transposed_times),
+    "owned_gram": _owned_gram,
+    "exp": lambda party, inputs, _: [exp(party, number(party, inputs[0]))],
+    "log": lambda party, inputs, _: [log(party, number(party, inputs[0]))],
     "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
 }
 assert set(_KERNELS) == NATIVE | EITHER

@@ -38,7 +38,10 @@ class Estimator(msgspec.Struct, frozen=True):
 def _features(node: Fit | Apply, below: Schema) -> None:
     if not node.features:
         raise SchemaError("a model needs at least one feature", code="MPC-0110", node=node)
+    kept = {name for block in node.blocks for name in block.features}  # checked before they were taken out of it
     for name in node.features:
+        if name in kept:
+            continue
         field = below.field(name)
         if field is None:
             raise SchemaError(f"no feature column {name!r}", code="MPC-0102", node=node)
@@ -77,7 +80,8 @@ def _logistic_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     _features(node, below)
     _binary(node.target, below, node)
     wide = DType("float", lo=-_WIDE, hi=_WIDE)
-    columns = {"coef": wide, "bse": wide, "loglik": wide, "loglik_null": wide, "nobs": DType("int", lo=0, hi=1 << 40)}
+    columns = dict.fromkeys(("coef", "bse", "loglik", "loglik_null", "pearson"), wide)
+    columns["nobs"] = DType("int", lo=0, hi=1 << 40)
     return [*(Field(name, dtype) for name, dtype in columns.items()), Field("converged", DType("bool"))]
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Agg",
     "Aggregate",
     "Apply",
+    "Block",
     "Filter",
     "Fit",
     "Item",
@@ -202,6 +203,15 @@ class Shared(_Node, frozen=True, tag="shared"):
     keys: tuple[tuple[str, ...], ...] = ()
 
 
+class Block(msgspec.Struct, frozen=True, cache_hash=True):
+    """Features that their owner, the computing party of that rank, keeps in the clear; made by lowering."""
+
+    id: str
+    rank: int
+    features: tuple[str, ...]
+    bounds: tuple[tuple[float, float], ...]
+
+
 class Fit(_Node, frozen=True, tag="fit"):
     """Fit the estimator ``kind``; the result is the model as a relation, one row a term."""
 
@@ -210,6 +220,9 @@ class Fit(_Node, frozen=True, tag="fit"):
     features: tuple[str, ...]
     target: str | None = None
     params: tuple[tuple[str, bool | int | float | str], ...] = ()
+    roles: tuple[tuple[str, str], ...] = ()
+    """Further columns by what they are to the model: ``weight``, ``offset``."""
+    blocks: tuple[Block, ...] = ()
 
 
 class Apply(_Node, frozen=True, tag="apply"):
@@ -221,6 +234,7 @@ class Apply(_Node, frozen=True, tag="apply"):
     method: str
     features: tuple[str, ...]
     outputs: tuple[str, ...]
+    blocks: tuple[Block, ...] = ()
 
 
 class Metric(_Node, frozen=True, tag="metric"):

@@ -8,7 +8,7 @@ from mpc_compiler.check import expr_field, rows_of, schema_of
 from mpc_compiler.check.keys import keys_of
 from mpc_compiler.ir import Column, Expr, Field, Item, Join, Local, Project, Rel, Scan, Shared, column, make, walk
 from mpc_compiler.lower.sql_rel import to_sql
-from mpc_compiler.lower.stages import Align, Input, LocalQuery, Wanted
+from mpc_compiler.lower.stages import Align, Input, LocalQuery, Owned, Wanted
 
 __all__ = ["Gatherer"]
 
@@ -85,6 +85,7 @@ class Gatherer:
         self._queries: dict[tuple[str, Rel], _Query] = {}
         self._aligns: dict[tuple[object, ...], Align] = {}
         self._entries: dict[str, _Entry] = {}
+        self._blocks: dict[tuple[object, ...], Owned] = {}
 
     def query(self, rel: Local) -> str:
         """A LocalQuery for a whole local relation, whose rows will be released by its owner."""
@@ -116,6 +117,27 @@ class Gatherer:
         made = make(Shared(source.id, tuple(schema_of(rel)), tuple(names), source.rows, keys))
         assert isinstance(made, Shared)
         return made
+
+    def owned(self, rel: Rel, names: tuple[str, ...], rank: int, how: str) -> str:
+        """A block of columns of a leaf that their owner, the computing party of that rank, keeps in the clear."""
+        source = self._source(rel)
+        columns = []
+        for name in names:
+            query, expr = source.columns[name]
+            held = query.want(expr, name)
+            dtype = expr_field(expr, schema_of(query.core)).dtype
+            columns.append(Wanted(f"{query.id}.{held}", query.id, query.owner, Field(held, dtype, (query.owner,))))
+        key = (source.id, rank, how, tuple(columns))
+        if key not in self._blocks:
+            self._entries.setdefault(source.id, _Entry(source))  # its rows are announced even if no column is shared
+            self._blocks[key] = Owned(
+                f"block{len(self._blocks) + 1}", source.id, rank, tuple(columns), how, source.rows
+            )
+        return self._blocks[key].id
+
+    def blocks(self) -> tuple[Owned, ...]:
+        """All blocks of columns that owners keep."""
+        return tuple(self._blocks.values())
 
     def queries(self) -> tuple[LocalQuery, ...]:
         """All LocalQuery stages; call last."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from mpc_compiler.check import schema_of
 from mpc_compiler.check.ranges import check_secret
 from mpc_compiler.ir import Aggregate, Apply, Fit, Join, Limit, Local, Metric, Plan, Rel, inputs_of, rebuild
+from mpc_compiler.lower.blocks import keep_features
 from mpc_compiler.lower.disclose import disclosures_of
 from mpc_compiler.lower.gather import Gatherer
 from mpc_compiler.lower.stages import Align, Compute, Disclosure, LocalQuery, Release, Stage
@@ -84,10 +85,11 @@ def compile_plan(plan: Plan, options: Options) -> Compiled:
     trace = rewrite(plan, pushdown=options.pushdown, hide=options.hide_joins)
     placed = trace[-1][1]
     gather = Gatherer()
+    lowered = keep_features(placed, gather, options)
     released: list[Release] = []
     names: list[str] = []
     rels: list[Rel] = []
-    for output in placed.outputs:
+    for output in lowered.outputs:
         fields = tuple(schema_of(output.rel))
         if isinstance(output.rel, Local):
             source = gather.query(output.rel)
@@ -101,7 +103,7 @@ def compile_plan(plan: Plan, options: Options) -> Compiled:
         released.append(Release(output.name, "compute", output.receivers, fields))
     stages: list[Stage] = [*gather.queries(), *gather.aligns()]
     if rels:
-        stages.append(Compute("compute", gather.inputs(), tuple(names), tuple(rels)))
+        stages.append(Compute("compute", gather.inputs(), tuple(names), tuple(rels), gather.blocks()))
     stages += released
     return Compiled(plan, options, tuple(trace), tuple(stages), disclosures_of(placed, tuple(stages), options))
 

@@ -29,7 +29,7 @@ from mpc_compiler.ir import (
 )
 from mpc_compiler.lower.joins import join_tables, union_tables
 from mpc_compiler.lower.models import apply_model, fit_model, measure
-from mpc_compiler.lower.stages import Compute
+from mpc_compiler.lower.stages import Compute, Owned
 from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.order import SortKey, head, sort_values
 from mpc_compiler.ops.scalar import evaluate
@@ -57,12 +57,24 @@ class Slot:
         Whether it is the column's validity rather than its values.
     dtype : numpy dtype
         int64, float64 or bool.
+    known : int
+        Rank of the computing party that keeps the array in the clear, a matrix; -1: it is shared.
+    width : int
+        Columns of a block; its arrays other than the matrix have one element a column.
     """
 
     relation: str
     column: str
     valid: bool
     dtype: np.dtype[np.generic]
+    known: int = -1
+    width: int = 0
+
+    def shape(self, rows: Mapping[str, int]) -> tuple[int, ...]:
+        """Shape of the array, given the row counts of relations."""
+        if self.known >= 0:
+            return rows[self.relation], self.width
+        return (self.width,) if self.width else (rows[self.relation],)
 
 
 CHECK = Slot("__check", "__fits", False, np.dtype(np.bool_))
@@ -104,7 +116,17 @@ def input_slots(compute: Compute) -> tuple[Slot, ...]:
                 slots.append(Slot(source.id, wanted.name, True, np.dtype(np.bool_)))
         if source.ordered:
             slots.append(Slot(source.id, ORDER, False, np.dtype(np.int64)))
+    for block in compute.blocks:
+        slots += _block_slots(block)
     return tuple(slots)
+
+
+def _block_slots(block: Owned) -> list[Slot]:
+    width, kind = len(block.columns), np.dtype(np.float64)
+    slots = [Slot(block.id, "__matrix", False, kind, block.rank, width)]
+    if block.how == "standard":
+        slots += [Slot(block.id, name, False, kind, width=width) for name in ("__mean", "__inverse")]
+    return slots
 
 
 def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = False) -> Program:
@@ -120,6 +142,7 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
         Whether native kernels will run what they can (:attr:`Options.native`).
     """
     slots = input_slots(compute)
+    sizes = dict(rows) | {block.id: rows[block.source] for block in compute.blocks}
     outputs: list[Slot] = []
 
     def fn(*arrays: jax.Array) -> tuple[jax.Array, ...]:
@@ -136,7 +159,7 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
             made.append(functools.reduce(jnp.logical_and, run.checks).reshape(1))
         return tuple(made)
 
-    specs = tuple(jax.ShapeDtypeStruct((rows[slot.relation],), slot.dtype) for slot in slots)
+    specs = tuple(jax.ShapeDtypeStruct(slot.shape(sizes), slot.dtype) for slot in slots)
     jax.eval_shape(fn, *specs)
     return Program(fn, slots, tuple(outputs), specs)
 
@@ -173,6 +196,10 @@ class _Run:
             self._done[rel] = self._make(rel)
         return self._done[rel]
 
+    def held(self, block: str, name: str) -> jax.Array:
+        """What the owner of a block keeps in the clear, or shares of it."""
+        return self._found[block, name, False]
+
     def _make(self, rel: Rel) -> Table:
         if isinstance(rel, Shared):
             return self._shared(rel)
@@ -196,9 +223,11 @@ class _Run:
         if isinstance(rel, Limit):
             return head(self.table(rel.input), rel.count)
         if isinstance(rel, Fit):
-            return fit_model(rel, self.table(rel.input), schema_of(rel.input), rows_of(rel.input))
+            return fit_model(rel, self.table(rel.input), schema_of(rel.input), rows_of(rel.input), self.held)
         if isinstance(rel, Apply):
-            return apply_model(rel, self.table(rel.input), self.table(rel.model), schema_of(rel.input))
+            return apply_model(
+                rel, self.table(rel.input), self.table(rel.model), schema_of(rel.input), self.held
+            )
         if isinstance(rel, Metric):
             return measure(rel, self.table(rel.input), schema_of(rel.input))
         raise TypeError(f"{type(rel).__name__} in a computation")

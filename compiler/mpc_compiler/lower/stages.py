@@ -6,7 +6,7 @@ import msgspec
 
 from mpc_compiler.ir import Field, Rel
 
-__all__ = ["Align", "Compute", "Disclosure", "Input", "LocalQuery", "Release", "Stage", "Wanted"]
+__all__ = ["Align", "Compute", "Disclosure", "Input", "LocalQuery", "Owned", "Release", "Stage", "Wanted"]
 
 
 class LocalQuery(msgspec.Struct, frozen=True, tag="local"):
@@ -72,6 +72,21 @@ class Input(msgspec.Struct, frozen=True):
     rows: int
 
 
+class Owned(msgspec.Struct, frozen=True):
+    """Columns that their owner, a computing party, keeps in the clear and multiplies shares with.
+
+    ``source`` is an Align or a LocalQuery. ``how``: ``"standard"``, each in its unit, less its mean, over its standard
+    deviation, with means and inverse deviations shared; ``"units"``, each in its unit.
+    """
+
+    id: str
+    source: str
+    rank: int
+    columns: tuple[Wanted, ...]
+    how: str
+    rows: int
+
+
 class Compute(msgspec.Struct, frozen=True, tag="compute"):
     """One JAX program over shares: ``rels`` (with :class:`Shared` leaves) by output name."""
 
@@ -79,6 +94,7 @@ class Compute(msgspec.Struct, frozen=True, tag="compute"):
     inputs: tuple[Input, ...]
     names: tuple[str, ...]
     rels: tuple[Rel, ...]
+    blocks: tuple[Owned, ...] = ()
 
 
 class Release(msgspec.Struct, frozen=True, tag="release"):

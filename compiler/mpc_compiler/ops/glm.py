@@ -212,7 +212,8 @@ def _maximise(problem: _Problem, intercept: jax.Array, q: jax.Array) -> _State:
         return _moved(problem, _refreshed(problem, state, fitted, first, q), fitted, likelihood)
 
     state = jax.lax.fori_loop(0, problem.family.fixed, fixed, start)
-    return jax.lax.fori_loop(0, problem.family.newton, newton, state)
+    last: _State = jax.lax.fori_loop(0, problem.family.newton, newton, state)
+    return last
 
 
 def _moved(problem: _Problem, state: _State, fitted: Fitted, likelihood: jax.Array) -> _State:

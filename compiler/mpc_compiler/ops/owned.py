@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array, core
@@ -16,7 +17,7 @@ _PRODUCT = 24
 _TRUNCATED = 36
 
 
-def _kind(*avals: core.ShapedArray) -> jnp.dtype:
+def _kind(*avals: core.ShapedArray) -> Any:
     return jnp.result_type(*(aval.dtype for aval in avals))
 
 

@@ -16,6 +16,7 @@ from mpc_compiler.ops.elementwise import ELEMENTWISE, compare, one_hot
 from mpc_compiler.ops.fixed import FIXED, decode_fixed, encode_fixed
 from mpc_compiler.ops.lookup import LOOKUPS, lookup
 from mpc_compiler.ops.movers import MOVERS, compact, sort_rows
+from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.ops.product import PRODUCTS, ring_matmul
 from mpc_compiler.ops.rational import RATIONAL, fraction_of, rational_error, times_rational
 from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
@@ -40,7 +41,11 @@ __all__ = [
     "times_rational",
 ]
 
+<<<<<<< HEAD
 PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **LOOKUPS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **FIXED, **RATIONAL}
+=======
+PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **LOOKUPS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **OWNED, **FIXED}
+>>>>>>> 367be81 (wip)
 """The primitives by name. The order is fixed; names are part of what parties compare before they start."""
 
 

@@ -12,6 +12,7 @@ from jax import core
 from mpc_compiler.cost import ZERO, Cost, LinkProfile, seconds
 from mpc_compiler.cost import native as native_costs
 from mpc_compiler.cost import primitives as costs
+from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.ops.primitives import PRIMITIVES
 from mpc_compiler.partition.trace import COMPARISONS, EQUALITIES
 
@@ -23,7 +24,7 @@ Where = Literal["spu", "native", "either"]
 NATIVE = frozenset(
     (
         *("ring_matmul", "sort_rows", "lookup", "compact", "segment_scan", "prefix_sum", "compare", "one_hot"),
-        *("logistic", *COMPARISONS, *EQUALITIES),
+        *("logistic", "exp", "log", *OWNED, *COMPARISONS, *EQUALITIES),
     )
 )
 """Primitives with a native kernel, under ``aby3`` only: our own, and some of jax's on int64 and float64 arrays."""
@@ -93,6 +94,8 @@ def chooser(
         name = eqn.primitive.name
         if name in EITHER and kernels != "spu" and available:
             return "either" if _movable(eqn, is_public) else "spu"
+        if name in OWNED and available:
+            return "native"  # one party has its matrix in the clear: nothing else can read it
         if kernels == "spu" or name not in available or not _fits(eqn, is_public):
             return "spu"
         if kernels == "native":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import msgspec
 
@@ -28,10 +29,13 @@ from mpc_compiler.ir import (
     inputs_of,
     make,
     rebuild,
-    walk,
 )
 
+<<<<<<< HEAD
 __all__ = ["prune_columns", "reads_of"]
+=======
+__all__ = ["prune_above", "prune_columns"]
+>>>>>>> 367be81 (wip)
 
 
 def prune_columns(plan: Plan) -> Plan:
@@ -47,16 +51,37 @@ def prune_columns(plan: Plan) -> Plan:
           scan a.loans [id, age] 5 rows of a
           scan b.accounts [key, balance] 4 rows of b
     """
+    return _pruned(plan, lambda rel: False)
+
+
+def prune_above(plan: Plan, leaf: Callable[[Rel], bool]) -> Plan:
+    """Keep only the columns that some reader needs, without looking into leaves: what owners compute stays the same."""
+    return _pruned(plan, leaf)
+
+
+def _pruned(plan: Plan, leaf: Callable[[Rel], bool]) -> Plan:
+    def below(rel: Rel) -> tuple[Rel, ...]:
+        return () if leaf(rel) else inputs_of(rel)
+
     roots = [output.rel for output in plan.outputs]
     needed: dict[Rel, set[str]] = defaultdict(set)
     for root in roots:
         needed[root] |= set(schema_of(root).names)
+<<<<<<< HEAD
     for node in reversed(list(walk(*roots))):
         for child, names in zip(inputs_of(node), reads_of(node, needed[node]), strict=True):
+=======
+    order = _inputs_first(roots, below)
+    for node in reversed(order):
+        for child, names in zip(below(node), _reads(node, needed[node]) if below(node) else (), strict=True):
+>>>>>>> 367be81 (wip)
             needed[child] |= names
     done: dict[Rel, Rel] = {}
-    for node in walk(*roots):
-        done[node] = _narrow(rebuild(node, tuple(done[child] for child in inputs_of(node))), needed[node])
+    for node in order:
+        if leaf(node):
+            done[node] = _only(node, needed[node])
+        else:
+            done[node] = _narrow(rebuild(node, tuple(done[child] for child in below(node))), needed[node])
     outputs = []
     for output in plan.outputs:
         rel = done[output.rel]
@@ -67,7 +92,25 @@ def prune_columns(plan: Plan) -> Plan:
     return Plan(tuple(outputs))
 
 
+<<<<<<< HEAD
 def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
+=======
+def _inputs_first(roots: list[Rel], below: Callable[[Rel], tuple[Rel, ...]]) -> list[Rel]:
+    found: dict[Rel, None] = {}
+
+    def visit(node: Rel) -> None:
+        if node not in found:
+            for child in below(node):
+                visit(child)
+            found[node] = None
+
+    for root in roots:
+        visit(root)
+    return list(found)
+
+
+def _reads(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
+>>>>>>> 367be81 (wip)
     """What ``node`` reads of each input to make the columns ``needed``."""
     if isinstance(node, Project):
         return ({name for item in node.items if item.name in needed for name in columns_of(item.expr)},)
@@ -85,10 +128,13 @@ def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
         read = {*node.partition, *(by.column for by in node.order), *(w.column for w in wanted if w.column is not None)}
         return ((needed - {win.name for win in node.wins}) | read,)
     if isinstance(node, Fit):
-        return (set(node.features) | ({node.target} if node.target else set()),)
+        kept = {name for block in node.blocks for name in block.features}
+        named = ({node.target} if node.target else set()) | {name for _, name in node.roles}
+        return ((set(node.features) - kept) | named,)
     if isinstance(node, Apply):
         made = set(node.outputs)
-        return (needed - made) | set(node.features), set(schema_of(node.model).names)
+        kept = {name for block in node.blocks for name in block.features}
+        return (needed - made) | (set(node.features) - kept), set(schema_of(node.model).names)
     if isinstance(node, Metric):
         return ({node.label, node.score},)
     return tuple(set(needed) for _ in inputs_of(node))

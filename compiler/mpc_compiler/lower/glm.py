@@ -1,0 +1,171 @@
+"""Generalised linear models inside a program: from relations to the numeric functions of ``ops`` and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mpc_compiler.ir import Apply, Fit, Schema, call, column
+from mpc_compiler.ops import glm, numeric, scaler
+from mpc_compiler.ops.design import Design, Moments, secret_columns
+from mpc_compiler.ops.families import Family, family_of
+from mpc_compiler.ops.logistic import nothing
+from mpc_compiler.ops.owned import owned_matmul
+from mpc_compiler.ops.scalar import evaluate
+from mpc_compiler.ops.table import Column, Table
+
+__all__ = ["Held", "feature_ranges", "glm_column", "glm_table", "matrix_of", "real", "target_unit", "whole"]
+
+Ranges = tuple[tuple[float, float], ...]
+Held = Callable[[str, str], jax.Array]
+"""(block id, ``"__matrix"``, ``"__mean"`` or ``"__inverse"``) -> what its owner keeps or shares of a block."""
+_PER_TERM = ("coef", "bse")
+_SCALARS = ("loglik", "loglik_null", "pearson", "nobs", "converged")
+
+
+def feature_ranges(features: Sequence[str], schema: Schema) -> Ranges:
+    """The public range of each feature."""
+    ranges = []
+    for name in features:
+        field = schema.field(name)
+        assert field is not None
+        lo, hi = field.dtype.limits
+        ranges.append((float(lo), float(hi)))
+    return tuple(ranges)
+
+
+def family_for(node: Fit | Apply, params: dict[str, Any]) -> Family:
+    """The family that a node's kind and parameters name."""
+    if node.kind == "logistic_regression":
+        return family_of("binomial")
+    return family_of(str(params["family"]), float(params.get("power", 1.5)))
+
+
+def target_unit(family: Family, bounds: tuple[float, float]) -> float:
+    """Public power of two that scales a target to at most 4 in magnitude; 1 for a binary one.
+
+    Examples
+    --------
+    >>> target_unit(family_of("poisson"), (0, 30)), target_unit(family_of("binomial"), (0, 1))
+    (0.125, 1.0)
+    """
+    largest = max(abs(bounds[0]), abs(bounds[1]))
+    if family.name == "binomial" or not largest:
+        return 1.0
+    return 2.0 ** (2 - numeric.power_of_two_above(largest))
+
+
+def _split(node: Fit | Apply) -> tuple[list[str], list[int]]:
+    """Features that are shared, and where each feature of the node stands among owned and then shared ones."""
+    owned = [name for block in node.blocks for name in block.features]
+    shared = [name for name in node.features if name not in set(owned)]
+    place = {name: at for at, name in enumerate([*owned, *shared])}
+    return shared, [place[name] for name in node.features]
+
+
+def matrix_of(table: Table, features: Sequence[str], schema: Schema) -> jax.Array:
+    """Columns side by side, float64 [n, p]."""
+    return jnp.stack([real(table, name, schema) for name in features], axis=1)
+
+
+def real(table: Table, name: str, schema: Schema) -> jax.Array:
+    """A column as float64, whatever its type holds."""
+    return evaluate(call("float", column(name)), table, schema).value
+
+
+def whole(table: Table, name: str, schema: Schema) -> jax.Array:
+    """A column of whole numbers as int64."""
+    return evaluate(call("int", column(name)), table, schema).value
+
+
+def _design(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> tuple[Design, list[int]]:
+    shared, order = _split(node)
+    means = [held(block.id, "__mean") for block in node.blocks]
+    inverses = [held(block.id, "__inverse") for block in node.blocks]
+    owned = tuple(held(block.id, "__matrix") for block in node.blocks)
+    secret, varies = None, None
+    if shared:
+        ranges = feature_ranges(shared, schema)
+        secret, moments = secret_columns(matrix_of(table, shared, schema), ranges=ranges, rows=rows, valid=table.valid)
+        means, inverses, varies = [*means, moments.mean], [*inverses, moments.inverse], moments.varies
+    found = Moments(jnp.concatenate(means), jnp.concatenate(inverses), varies)
+    return Design(owned, secret, found, table.rows), order
+
+
+def glm_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> Table:
+    """The fitted model: one row a term, the intercept first, then the node's features."""
+    params = dict(node.params)
+    family = family_for(node, params)
+    assert node.target is not None
+    field = schema.field(node.target)
+    assert field is not None
+    lo, hi = field.dtype.limits
+    unit = target_unit(family, (float(lo), float(hi)))
+    target = real(table, node.target, schema) * unit
+    if table.rows == 0:
+        return _as_table(nothing(len(node.features)), list(range(len(node.features))))
+    design, order = _design(node, table, schema, rows, held)
+    roles = {role: real(table, name, schema) for role, name in node.roles}
+    alpha = float(params.get("alpha", 0.0) or 0.0)
+    model = glm.fit(
+        design,
+        target,
+        table.valid,
+        family=family,
+        rows=rows,
+        weights=roles.get("weight"),
+        offset=roles.get("offset"),
+        penalty=_penalty(node, schema, design, alpha) if alpha else None,
+    )
+    return _as_table(model, order)
+
+
+def _penalty(node: Fit, schema: Schema, design: Design, alpha: float) -> jax.Array:
+    """What a ridge penalty of coefficients in the users' units is for standardised ones."""
+    shared, _ = _split(node)
+    ranges = [bound for block in node.blocks for bound in block.bounds] + list(feature_ranges(shared, schema))
+    slope = design.moments.inverse * jnp.asarray(np.minimum(scaler.units(ranges), 4.0))
+    return slope * slope * alpha
+
+
+def _as_table(model: dict[str, jax.Array], order: Sequence[int]) -> Table:
+    columns = {}
+    for name in _PER_TERM:
+        value = model[name]
+        columns[name] = Column(jnp.concatenate([value[:1], *_runs(value[1:], order)]))
+    terms = len(order) + 1
+    for name in _SCALARS:
+        columns[name] = Column(jnp.broadcast_to(model[name], (terms,)))
+    return Table(columns, None, None)
+
+
+def _runs(value: jax.Array, order: Sequence[int]) -> list[jax.Array]:
+    """``value[order]`` as slices: nothing indexes a secret by an array."""
+    parts, start = [], 0
+    for at in range(1, len(order) + 1):
+        if at == len(order) or order[at] != order[at - 1] + 1:
+            parts.append(value[order[start] : order[at - 1] + 1])
+            start = at
+    return parts
+
+
+def glm_column(node: Apply, table: Table, model: Table, schema: Schema, held: Held) -> jax.Array:
+    """The linear predictor of rows, or their mean."""
+    coef = model.columns["coef"].value
+    if table.rows == 0:
+        return jnp.zeros(0)
+    shared, _ = _split(node)
+    place = {name: at + 1 for at, name in enumerate(node.features)}
+    total = coef[0]
+    for block in node.blocks:
+        beta = jnp.concatenate(_runs(coef, [place[name] for name in block.features]))
+        total = total + owned_matmul(held(block.id, "__matrix"), beta[:, None])[:, 0]
+    if shared:
+        beta = jnp.concatenate(_runs(coef, [place[name] for name in shared]))
+        x = scaler.prescale(matrix_of(table, shared, schema), feature_ranges(shared, schema))
+        total = total + beta @ x
+    return total if node.method == "decision_function" else numeric.sigmoid(total)
