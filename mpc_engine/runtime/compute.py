@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpc_compiler.lower.program import Program, Slot, build_program
 from mpc_compiler.lower.stages import Compute
@@ -19,6 +20,7 @@ from mpc_engine.runtime.device import Compiled, Device
 from mpc_engine.runtime.kernels import Values, run_kernel
 from mpc_engine.runtime.messages import OutputWire
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
+from mpc_engine.runtime.replicated.owned import OwnedMatrix, own
 from mpc_engine.runtime.steps import Steps
 
 __all__ = ["Programs", "Ready"]
@@ -76,6 +78,7 @@ class Programs:
         self._me = me
         self._ready: dict[tuple[Any, ...], Ready] = {}
         self._kernels: Replicated | None = None
+        self._owned: dict[str, OwnedMatrix] = {}
         self._engine = "spu" if device.parties > 1 else "jax"
 
     def prepare(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
@@ -116,10 +119,19 @@ class Programs:
         at = ready.slots.index(slot)
         self._device.load(ready.cut.inputs[at], wire, dtype=slot.dtype.name, shape=ready.program.specs[at].shape)
 
+    def own(self, ready: Ready, slot: Slot, values: NDArray[Any] | None) -> None:
+        """Set up a matrix that one computing party knows; the others give None."""
+        assert self._kernels is not None
+        name = ready.cut.inputs[ready.slots.index(slot)]
+        shape, _ = ready.avals[name]
+        self._owned[name] = own(self._kernels, slot.known, values, (shape[0], shape[1]))
+
     def execute(self, ready: Ready, steps: Steps) -> tuple[OutputWire, ...]:
         """Run all regions; returns this party's shares of the outputs."""
         values = Values(self._device, ready.avals)
-        values.made_by_device(ready.cut.inputs)
+        values.made_by_device([name for name in ready.cut.inputs if name not in self._owned])
+        for name, matrix in self._owned.items():
+            values.own(name, matrix)
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
             if isinstance(region, KernelRegion):
                 self._run_kernel(number, region, values, ready, steps)
@@ -133,6 +145,7 @@ class Programs:
         values.hand_over(ready.cut.outputs)
         wires = [self._output(ready, at) for at in range(len(ready.program.outputs))]
         values.forget()
+        self._owned.clear()
         return tuple(wires)
 
     def _run_kernel(self, number: int, region: KernelRegion, values: Values, ready: Ready, steps: Steps) -> None:

@@ -6,11 +6,13 @@ through SPU. Numbers are handed over as replicated pairs mod 2^64, flags as repl
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.ir import FRACTION_BITS
 from mpc_compiler.partition import EITHER, NATIVE, KernelRegion
 from mpc_engine.runtime.device import Device
 from mpc_engine.runtime.local_kernels import LOCAL, Kernel, Params, as_bit, number
@@ -20,9 +22,12 @@ from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.convert import a2b, is_zero, negative
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
+from mpc_engine.runtime.replicated.elementary import log
+from mpc_engine.runtime.replicated.exponential import exp
 from mpc_engine.runtime.replicated.lookup import lookup
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
 from mpc_engine.runtime.replicated.one_hot import one_hot
+from mpc_engine.runtime.replicated.owned import OwnedMatrix, gram, times, transposed_times
 from mpc_engine.runtime.replicated.radix import choose, radix_order
 from mpc_engine.runtime.replicated.scan import segment_scan
 from mpc_engine.runtime.replicated.shuffle import Column
@@ -33,6 +38,8 @@ __all__ = ["Values", "run_kernel"]
 
 Types = Mapping[str, tuple[tuple[int, ...], str]]
 _RAW = 64
+_LOG = (-13, 14)
+"""Arguments of the logarithm lie between these powers of two."""
 
 
 class Values:
@@ -50,6 +57,7 @@ class Values:
         self._types = types
         self._here: dict[str, Column] = {}
         self._there: set[str] = set()
+        self._owned: dict[str, OwnedMatrix] = {}
 
     def made_by_device(self, names: Sequence[str]) -> None:
         """Say that the device holds these variables."""
@@ -57,7 +65,7 @@ class Values:
 
     def here(self, name: str) -> bool:
         """Whether a kernel can have this variable without asking the device."""
-        return name in self._here
+        return name in self._here or name in self._owned
 
     def column(self, name: str) -> Column:
         """A variable as flat pairs, or as one plane of bits if it is a flag that is shared so.
@@ -69,6 +77,14 @@ class Values:
             found = self._device.bits(name) if self._types[name][1] == "bool" else None
             self._here[name] = self._device.arithmetic(name) if found is None else _planes(found)
         return self._here[name]
+
+    def own(self, name: str, matrix: OwnedMatrix) -> None:
+        """Take a matrix that one party knows: kernels read it by its name, the device never does."""
+        self._owned[name] = matrix
+
+    def operand(self, name: str) -> Column | OwnedMatrix:
+        """A variable as kernels take it."""
+        return self._owned[name] if name in self._owned else self.column(name)
 
     def keep(self, name: str, value: Column) -> None:
         """Take what a kernel made."""
@@ -89,6 +105,7 @@ class Values:
         self._device.delete(*self._there)
         self._here.clear()
         self._there.clear()
+        self._owned.clear()
 
 
 def _planes(octets: NDArray[np.uint8]) -> Bits:
@@ -126,7 +143,7 @@ def _owned_gram(party: Replicated, inputs: Sequence[Column], params: Params) -> 
 
 def run_kernel(party: Replicated, region: KernelRegion, values: Values, types: Types) -> None:
     """Run one kernel region; all parties alike."""
-    inputs = [values.column(name) for name in region.inputs]
+    inputs: list[Any] = [values.operand(name) for name in region.inputs]
     kernel = _KERNELS[region.primitive]
     shapes, dtypes = [types[name][0] for name in region.inputs], [types[name][1] for name in region.inputs]
     results = kernel(party, inputs, {**region.params, "shapes": shapes, "dtypes": dtypes})
@@ -236,7 +253,7 @@ _KERNELS: dict[str, Kernel] = {
     "owned_rmatmul": _owned_product(transposed_times),
     "owned_gram": _owned_gram,
     "exp": lambda party, inputs, _: [exp(party, number(party, inputs[0]))],
-    "log": lambda party, inputs, _: [log(party, number(party, inputs[0]))],
+    "log": lambda party, inputs, _: [log(party, number(party, inputs[0]), low=_LOG[0], high=_LOG[1])],
     "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
 }
 assert set(_KERNELS) == NATIVE | EITHER

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from mpc_compiler.ir import FRACTION_BITS
 from mpc_compiler.lower.plan import Compiled, compile_plan
 from mpc_compiler.lower.program import ORDER, Slot, input_slots
-from mpc_compiler.lower.stages import Align, Compute, Input
+from mpc_compiler.lower.stages import Align, Compute, Input, Owned
 from mpc_compiler.serde import decode_plan
 from mpc_engine.errors import ProtocolMismatchError, SchemaError
 from mpc_engine.io.local import LocalStore
 from mpc_engine.io.tables import to_ipc
 from mpc_engine.runtime.backend import device_for, splitter_for, versions
+from mpc_engine.runtime.blocks import block_arrays
 from mpc_engine.runtime.channel import Channel
 from mpc_engine.runtime.compute import Programs
 from mpc_engine.runtime.connections import Connections
@@ -112,6 +113,7 @@ class _Walk:
         self._owners: dict[str, str] = {}
         self._about: dict[str, str] = {}
         self._locals: dict[str, tuple[str, ...]] = {}
+        self._blocks: dict[str, dict[str, NDArray[Any]]] = {}
 
     def run(self) -> Report:
         try:
@@ -272,6 +274,10 @@ class _Walk:
         with self._steps.step("share columns", "channel"):
             self._share(compute, rows)
             for slot in ready.slots:
+                if slot.known >= 0:
+                    mine = slot.known == self._setup.computing.index(self.name)
+                    self._programs.own(ready, slot, self._array(compute, slot) if mine else None)
+                    continue
                 for owner in self._slot_owners(compute, slot):
                     name = f"{tag}/{slot.relation}/{slot.column}/{slot.valid:d}"
                     wire = self._mine.pop(name) if owner == self.name else self._channel.recv(owner, name)
@@ -317,6 +323,9 @@ class _Walk:
         return self._store.rows(local) if positions is None else len(positions)
 
     def _slot_owners(self, compute: Compute, slot: Slot) -> list[str]:
+        block = _block_of(compute, slot)
+        if block is not None:
+            return [block.columns[0].owner]
         source = next(s for s in compute.inputs if s.id == slot.relation)
         if slot.column == ORDER:
             return [self._owners[source.order_local]]
@@ -326,10 +335,10 @@ class _Walk:
         """Split every column of mine and send one message a computing party and array."""
         splitter = splitter_for(self._setup.protocol)
         for slot in input_slots(compute):
-            if self.name not in self._slot_owners(compute, slot):
+            if slot.known >= 0 or self.name not in self._slot_owners(compute, slot):
                 continue
             array = self._array(compute, slot)
-            if len(array) != rows[slot.relation]:
+            if len(array) != (slot.width or rows[slot.relation]):
                 raise ProtocolMismatchError("a column has another length than announced", code="MPC-0707")
             tag = f"{self._request.run}/{slot.relation}/{slot.column}/{slot.valid:d}"
             for party, wire in zip(self._setup.computing, splitter.share(array), strict=True):
@@ -341,7 +350,18 @@ class _Walk:
         else:
             self._channel.send(party, tag, wire)
 
+    def _block(self, block: Owned) -> dict[str, NDArray[Any]]:
+        """What this owner of a block keeps and shares of it."""
+        if block.id not in self._blocks:
+            members = self._members[block.source]
+            values = [self._store.column(w.local, w.field, members[w.local]).value for w in block.columns]
+            self._blocks[block.id] = block_arrays(block, values)
+        return self._blocks[block.id]
+
     def _array(self, compute: Compute, slot: Slot) -> NDArray[Any]:
+        block = _block_of(compute, slot)
+        if block is not None:
+            return self._block(block)[slot.column]
         source = next(s for s in compute.inputs if s.id == slot.relation)
         members = self._members[source.source]
         if slot.column == ORDER:
@@ -372,6 +392,10 @@ class _Walk:
             table = table.rename_columns([field.name for field in stage.fields])
             tables.append(TableOut(stage.output, to_ipc(table)))
         return tuple(tables)
+
+
+def _block_of(compute: Compute, slot: Slot) -> Owned | None:
+    return next((block for block in compute.blocks if block.id == slot.relation), None)
 
 
 def _count(payload: bytes) -> int:

@@ -32,9 +32,7 @@ def test_integer_products_are_exact(owner: int, n: int, p: int, k: int) -> None:
     for x in (rng.integers(-128, 128, (n, p)).astype(np.int8), rng.integers(-(2**62), 2**62, (n, p))):
         ys, es = split(y, rng), split(e, rng)
 
-        def party(
-            p_: Replicated, x: np.ndarray = x, ys: list[np.ndarray] = ys, es: list[np.ndarray] = es
-        ) -> Any:
+        def party(p_: Replicated, x: np.ndarray = x, ys: list[np.ndarray] = ys, es: list[np.ndarray] = es) -> Any:
             matrix = _owned(p_, owner, x)
             return owned.times(p_, matrix, ys[p_.rank]), owned.transposed_times(p_, matrix, es[p_.rank])
 

@@ -12,6 +12,7 @@ from mpc_compiler.ops.table import Column, Table
 
 __all__ = ["apply_model", "feature_ranges", "fit_model", "measure"]
 
+
 def fit_model(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> Table:
     """The fitted model as a table: one row a term."""
     _some_rows(table, node)

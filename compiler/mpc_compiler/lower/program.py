@@ -225,9 +225,7 @@ class _Run:
         if isinstance(rel, Fit):
             return fit_model(rel, self.table(rel.input), schema_of(rel.input), rows_of(rel.input), self.held)
         if isinstance(rel, Apply):
-            return apply_model(
-                rel, self.table(rel.input), self.table(rel.model), schema_of(rel.input), self.held
-            )
+            return apply_model(rel, self.table(rel.input), self.table(rel.model), schema_of(rel.input), self.held)
         if isinstance(rel, Metric):
             return measure(rel, self.table(rel.input), schema_of(rel.input))
         raise TypeError(f"{type(rel).__name__} in a computation")

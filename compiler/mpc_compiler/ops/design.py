@@ -1,7 +1,7 @@
 """The design matrix of a linear model, whoever holds its columns: products with it are all that a fit needs.
 
-Columns that computing parties own stay with them in the clear (`mpc_compiler.ops.owned`); the others are secret. All are
-standardised, so that one set of fixed-point choices serves every data set.
+Columns that computing parties own stay with them in the clear (`mpc_compiler.ops.owned`); the others are secret. All
+are standardised, so that one set of fixed-point choices serves every data set.
 """
 
 from __future__ import annotations

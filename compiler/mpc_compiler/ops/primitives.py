@@ -41,11 +41,16 @@ __all__ = [
     "times_rational",
 ]
 
-<<<<<<< HEAD
-PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **LOOKUPS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **FIXED, **RATIONAL}
-=======
-PRIMITIVES: dict[str, PrimitiveInfo] = {**MOVERS, **LOOKUPS, **RUNNING, **ELEMENTWISE, **PRODUCTS, **OWNED, **FIXED}
->>>>>>> 367be81 (wip)
+PRIMITIVES: dict[str, PrimitiveInfo] = {
+    **MOVERS,
+    **LOOKUPS,
+    **RUNNING,
+    **ELEMENTWISE,
+    **PRODUCTS,
+    **OWNED,
+    **FIXED,
+    **RATIONAL,
+}
 """The primitives by name. The order is fixed; names are part of what parties compare before they start."""
 
 

@@ -31,11 +31,7 @@ from mpc_compiler.ir import (
     rebuild,
 )
 
-<<<<<<< HEAD
-__all__ = ["prune_columns", "reads_of"]
-=======
-__all__ = ["prune_above", "prune_columns"]
->>>>>>> 367be81 (wip)
+__all__ = ["prune_above", "prune_columns", "reads_of"]
 
 
 def prune_columns(plan: Plan) -> Plan:
@@ -67,14 +63,9 @@ def _pruned(plan: Plan, leaf: Callable[[Rel], bool]) -> Plan:
     needed: dict[Rel, set[str]] = defaultdict(set)
     for root in roots:
         needed[root] |= set(schema_of(root).names)
-<<<<<<< HEAD
-    for node in reversed(list(walk(*roots))):
-        for child, names in zip(inputs_of(node), reads_of(node, needed[node]), strict=True):
-=======
     order = _inputs_first(roots, below)
     for node in reversed(order):
-        for child, names in zip(below(node), _reads(node, needed[node]) if below(node) else (), strict=True):
->>>>>>> 367be81 (wip)
+        for child, names in zip(below(node), reads_of(node, needed[node]) if below(node) else (), strict=True):
             needed[child] |= names
     done: dict[Rel, Rel] = {}
     for node in order:
@@ -92,9 +83,6 @@ def _pruned(plan: Plan, leaf: Callable[[Rel], bool]) -> Plan:
     return Plan(tuple(outputs))
 
 
-<<<<<<< HEAD
-def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
-=======
 def _inputs_first(roots: list[Rel], below: Callable[[Rel], tuple[Rel, ...]]) -> list[Rel]:
     found: dict[Rel, None] = {}
 
@@ -109,8 +97,7 @@ def _inputs_first(roots: list[Rel], below: Callable[[Rel], tuple[Rel, ...]]) -> 
     return list(found)
 
 
-def _reads(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
->>>>>>> 367be81 (wip)
+def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
     """What ``node`` reads of each input to make the columns ``needed``."""
     if isinstance(node, Project):
         return ({name for item in node.items if item.name in needed for name in columns_of(item.expr)},)
