@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from mpc_engine.cli.reference import Reference
-    from mpc_engine.ml.result import LogisticResult
+    from mpc_engine.ml.result import LinearResult
 
 __all__ = ["Outcome", "load_example", "run_demo", "run_example"]
 
@@ -33,14 +33,14 @@ class Outcome:
     ----------
     segments, clear_segments : DataFrame
         The query's result.
-    model : LogisticResult
+    model : LinearResult
     reference : Reference
     auc, ks, clear_auc, clear_ks : float
     """
 
     segments: pd.DataFrame
     clear_segments: pd.DataFrame
-    model: LogisticResult
+    model: LinearResult
     reference: Reference
     auc: float
     ks: float

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mpc_engine.ml.result import LogisticResult
+    from mpc_engine.ml.result import LinearResult
 
 __all__ = ["Difference", "Reference", "clear_auc", "clear_ks", "clear_logistic", "difference"]
 
@@ -110,7 +110,7 @@ def newton(design: Vector, target: Vector, *, steps: int = 50) -> Reference:
     return Reference(source, beta / scale, bse / scale, pvalues, scores)
 
 
-def difference(model: LogisticResult, reference: Reference) -> Difference:
+def difference(model: LinearResult, reference: Reference) -> Difference:
     """Compare a revealed model with the reference."""
     errors = np.abs(model.params - reference.params) / reference.bse
     return Difference(float(errors.max()), float(np.abs(model.pvalues_ - reference.pvalues).max()))

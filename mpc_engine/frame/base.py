@@ -29,7 +29,7 @@ class Runner(Protocol):
 
 
 def common(first: Rel, second: Rel) -> Rel:
-    """The relation whose rows both have: one must be the other with columns added.
+    """The relation with the columns of both: one is the other with columns added, or both add columns to a third.
 
     Raises
     ------
@@ -40,6 +40,9 @@ def common(first: Rel, second: Rel) -> Rel:
         return first
     if _extends(second, first):
         return second
+    both = _added(first, second)
+    if both is not None:
+        return both
     raise SchemaError(
         "these columns come from different frames, so their rows do not belong together",
         code="MPC-0114",
@@ -73,6 +76,31 @@ def _extends(rel: Rel, other: Rel) -> bool:
         else:
             return False
     return True
+
+
+def _added(first: Rel, second: Rel) -> Rel | None:
+    """`first` with the columns that `second` adds to what both start from; None if there is no such thing."""
+    steps: list[Apply | Project] = []
+    base = second
+    while not _extends(first, base):
+        if not isinstance(base, Apply | Project) or not _extends(base, base.input):
+            return None
+        steps.append(base)
+        base = base.input
+    made = first
+    for step in reversed(steps):
+        names = set(schema_of(made).names)
+        if isinstance(step, Apply):
+            if names & set(step.outputs):
+                return None
+            made = make(Apply(made, step.model, step.kind, step.method, step.features, step.outputs))
+            continue
+        fresh_items = [item for item in step.items if item.expr != Column(item.name)]
+        if names & {item.name for item in fresh_items}:
+            return None
+        kept = [Item(name, column(name)) for name in schema_of(made).names]
+        made = make(Project(made, (*kept, *fresh_items)))
+    return mark(made)
 
 
 def fresh(base: Rel, name: str) -> str:

@@ -2,8 +2,25 @@
 
 from mpc_engine.ml import metrics
 from mpc_engine.ml.base import ConvergenceWarning
-from mpc_engine.ml.logistic import LogisticRegression
-from mpc_engine.ml.result import LogisticResult
+from mpc_engine.ml.linear import (
+    GammaRegressor,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    TweedieRegressor,
+)
+from mpc_engine.ml.result import LinearResult
 from mpc_engine.ml.scaler import ScalerResult, StandardScaler
 
-__all__ = ["ConvergenceWarning", "LogisticRegression", "LogisticResult", "ScalerResult", "StandardScaler", "metrics"]
+__all__ = [
+    "ConvergenceWarning",
+    "GammaRegressor",
+    "LinearRegression",
+    "LinearResult",
+    "LogisticRegression",
+    "PoissonRegressor",
+    "ScalerResult",
+    "StandardScaler",
+    "TweedieRegressor",
+    "metrics",
+]

@@ -110,10 +110,10 @@ class _Moments(DataFrame):
 
     def _shape(self, data: pd.DataFrame) -> Any:
         from mpc_compiler.ops import logistic
-        from mpc_engine.ml.logistic import _ranges
+        from mpc_engine.ml.linear import ranges_of
 
         assert isinstance(self._base, Fit)
-        units = logistic.units(_ranges(self._base))
+        units = logistic.units(ranges_of(self._base))
         return ScalerResult(
             self._estimator.feature_names_in_, data["mean"].to_numpy() / units, data["scale"].to_numpy() / units
         )

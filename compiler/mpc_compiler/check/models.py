@@ -10,7 +10,7 @@ import msgspec
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Apply, DType, Field, Fit, Metric, Schema
 
-__all__ = ["METRICS", "MODELS", "Estimator"]
+__all__ = ["FAMILIES", "METRICS", "MODELS", "Estimator"]
 
 METRICS = ("roc_auc", "ks")
 """Metrics of a score against a 0/1 label."""
@@ -74,22 +74,62 @@ def _binary(name: str, below: Schema, node: Fit | Metric) -> None:
         )
 
 
-def _logistic_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+FAMILIES = ("binomial", "gaussian", "poisson", "gamma", "tweedie")
+"""Families of the estimator ``glm``."""
+_WEIGHT = 16
+
+
+def _glm_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     if not isinstance(node, Fit) or node.target is None:
-        raise SchemaError("a logistic regression needs a target", code="MPC-0113", node=node)
+        raise SchemaError("a regression needs a target", code="MPC-0113", node=node)
     _features(node, below)
-    _binary(node.target, below, node)
+    family = dict(node.params).get("family")
+    if family == "binomial":
+        _binary(node.target, below, node)
+    elif family in FAMILIES:
+        _amount(node.target, below, node, least=None if family == "gaussian" else 0.0)
+    else:
+        raise UnsupportedError(f"no family {family!r}", code="MPC-0301", hint=", ".join(FAMILIES), node=node)
+    for role, name in node.roles:
+        most = _WEIGHT if role == "weight" else 12
+        _amount(name, below, node, least=0.0 if role == "weight" else -most, most=most, what=role)
     wide = DType("float", lo=-_WIDE, hi=_WIDE)
-    columns = dict.fromkeys(("coef", "bse", "loglik", "loglik_null", "pearson"), wide)
+    names = ("coef", "bse", "loglik", "loglik_null", "pearson", "saturated", "total", "weight")
+    columns = dict.fromkeys(names, wide)
     columns["nobs"] = DType("int", lo=0, hi=1 << 40)
     return [*(Field(name, dtype) for name, dtype in columns.items()), Field("converged", DType("bool"))]
 
 
-def _probability(node: Apply, below: Schema) -> Sequence[Field]:
+def _amount(
+    name: str, below: Schema, node: Fit, *, least: float | None, most: float | None = None, what: str = "target"
+) -> None:
+    field = below.field(name)
+    if field is None:
+        raise SchemaError(f"no {what} column {name!r}", code="MPC-0102", node=node)
+    if field.dtype.nullable or not field.dtype.numeric:
+        hint = "filter with notna()" if field.dtype.nullable else "a numeric column"
+        raise SchemaError(
+            f"{what} {name!r} must be a number without missing values", code="MPC-0112", hint=hint, node=node
+        )
+    lo, hi = field.dtype.limits
+    if (least is not None and lo < least) or (most is not None and hi > most):
+        limit = f"between {least:g} and {most:g}" if most is not None else f"at least {least:g}"
+        raise SchemaError(
+            f"{what} {name!r} may be {lo:g} to {hi:g}, and must be {limit}",
+            code="MPC-0113",
+            hint="declare a tighter range, or scale the column",
+            node=node,
+        )
+
+
+def _glm_applied(node: Apply, below: Schema) -> Sequence[Field]:
     _features(node, below)
-    if node.method != "predict_proba":
-        raise UnsupportedError(f"logistic regression has no {node.method!r}", code="MPC-0301", node=node)
-    return [Field(node.outputs[0], DType("float", lo=0.0, hi=1.0))]
+    binomial = isinstance(node.model, Fit) and dict(node.model.params).get("family") == "binomial"
+    if node.method == "predict_proba" and binomial:
+        return [Field(node.outputs[0], DType("float", lo=0.0, hi=1.0))]
+    if node.method in ("predict", "decision_function"):
+        return [Field(node.outputs[0], DType("float", lo=-_WIDE, hi=_WIDE))]
+    raise UnsupportedError(f"this regression has no {node.method!r}", code="MPC-0301", node=node)
 
 
 def _scaler_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
@@ -127,7 +167,7 @@ def _nothing(node: Apply, below: Schema) -> Sequence[Field]:
 
 
 MODELS: dict[str, Estimator] = {
-    "logistic_regression": Estimator(_logistic_model, _probability, lambda node: len(node.features) + 1),
+    "glm": Estimator(_glm_model, _glm_applied, lambda node: len(node.features) + 1),
     "standard_scaler": Estimator(_scaler_model, _scaled, lambda node: len(node.features)),
     "metric": Estimator(_metric, _nothing, lambda node: 1),
 }

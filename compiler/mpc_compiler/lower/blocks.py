@@ -13,7 +13,7 @@ from mpc_compiler.rules.prune_columns import prune_above
 
 __all__ = ["BLOCKED", "keep_features"]
 
-BLOCKED = {"glm": "standard", "logistic_regression": "standard"}
+BLOCKED = {"glm": "standard"}
 """Estimators whose fits take columns that owners keep, and in which form."""
 
 

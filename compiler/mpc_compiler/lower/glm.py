@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mpc_compiler.check import schema_of
 from mpc_compiler.ir import Apply, Fit, Schema, call, column
 from mpc_compiler.ops import glm, numeric, scaler
 from mpc_compiler.ops.design import Design, Moments, secret_columns
@@ -24,7 +25,7 @@ Ranges = tuple[tuple[float, float], ...]
 Held = Callable[[str, str], jax.Array]
 """(block id, ``"__matrix"``, ``"__mean"`` or ``"__inverse"``) -> what its owner keeps or shares of a block."""
 _PER_TERM = ("coef", "bse")
-_SCALARS = ("loglik", "loglik_null", "pearson", "nobs", "converged")
+_SCALARS = ("loglik", "loglik_null", "pearson", "saturated", "total", "weight", "nobs", "converged")
 
 
 def feature_ranges(features: Sequence[str], schema: Schema) -> Ranges:
@@ -38,11 +39,14 @@ def feature_ranges(features: Sequence[str], schema: Schema) -> Ranges:
     return tuple(ranges)
 
 
-def family_for(node: Fit | Apply, params: dict[str, Any]) -> Family:
-    """The family that a node's kind and parameters name."""
-    if node.kind == "logistic_regression":
-        return family_of("binomial")
-    return family_of(str(params["family"]), float(params.get("power", 1.5)))
+def _family(node: Fit) -> tuple[Family, float]:
+    """The family that a fit names, and the public power of two that scales its target."""
+    params, schema = dict(node.params), schema_of(node.input)
+    family = family_of(str(params["family"]), float(params.get("power", 1.5)))
+    field = schema.field(node.target or "")
+    assert field is not None
+    lo, hi = field.dtype.limits
+    return family, target_unit(family, (float(lo), float(hi)))
 
 
 def target_unit(family: Family, bounds: tuple[float, float]) -> float:
@@ -98,19 +102,14 @@ def _design(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> t
 
 def glm_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> Table:
     """The fitted model: one row a term, the intercept first, then the node's features."""
-    params = dict(node.params)
-    family = family_for(node, params)
+    family, unit = _family(node)
     assert node.target is not None
-    field = schema.field(node.target)
-    assert field is not None
-    lo, hi = field.dtype.limits
-    unit = target_unit(family, (float(lo), float(hi)))
     target = real(table, node.target, schema) * unit
     if table.rows == 0:
         return _as_table(nothing(len(node.features)), list(range(len(node.features))))
     design, order = _design(node, table, schema, rows, held)
     roles = {role: real(table, name, schema) for role, name in node.roles}
-    alpha = float(params.get("alpha", 0.0) or 0.0)
+    alpha = float(dict(node.params).get("alpha", 0.0))
     model = glm.fit(
         design,
         target,
@@ -168,4 +167,14 @@ def glm_column(node: Apply, table: Table, model: Table, schema: Schema, held: He
         beta = jnp.concatenate(_runs(coef, [place[name] for name in shared]))
         x = scaler.prescale(matrix_of(table, shared, schema), feature_ranges(shared, schema))
         total = total + beta @ x
-    return total if node.method == "decision_function" else numeric.sigmoid(total)
+    assert isinstance(node.model, Fit)
+    family, unit = _family(node.model)
+    if family.name == "binomial":
+        return total if node.method == "decision_function" else numeric.sigmoid(total)
+    if family.log_link:
+        return (
+            total - math.log(unit)
+            if node.method == "decision_function"
+            else jnp.exp(jnp.clip(total, -12.0, 6.0)) * (1 / unit)
+        )
+    return total * (1 / unit)

@@ -53,6 +53,8 @@ class Family:
         Whether a dispersion is estimated and scales the standard errors.
     fitted : callable
         (linear predictor, target) -> Fitted.
+    saturated : callable
+        Target -> what the deviance compares the likelihood with, up to what only the weights decide.
     curvature : callable
         Mean target -> weight of the model without features.
     fixed, newton : int
@@ -63,6 +65,7 @@ class Family:
     log_link: bool
     dispersed: bool
     fitted: Callable[[jax.Array, jax.Array], Fitted]
+    saturated: Callable[[jax.Array], jax.Array]
     curvature: Callable[[jax.Array], jax.Array]
     fixed: int
     newton: int
@@ -105,6 +108,16 @@ def _tweedie(power: float) -> Callable[[jax.Array, jax.Array], Fitted]:
     return fitted
 
 
+def _log(y: jax.Array) -> jax.Array:
+    """Of a positive target; a smaller one than fixed point resolves counts as the smallest."""
+    return jnp.log(jnp.maximum(y, 2.0**-12))
+
+
+def _tweedie_saturated(y: jax.Array, power: float) -> jax.Array:
+    scale = 1.0 / ((1.0 - power) * (2.0 - power))
+    return jnp.where(y > 2.0**-12, jnp.exp((2.0 - power) * _log(y)) * scale, 0.0)
+
+
 FAMILIES = ("binomial", "gaussian", "poisson", "gamma", "tweedie")
 """Names of the families; ``tweedie`` has a power between 1 and 2. All but the first two have a log link."""
 
@@ -118,13 +131,22 @@ def family_of(name: str, power: float = 1.5) -> Family:
     (False, True)
     """
     if name == "binomial":
-        return Family(name, False, False, _binomial, lambda p: p * (1.0 - p), 2, 4)
+        return Family(name, False, False, _binomial, jnp.zeros_like, lambda p: p * (1.0 - p), 2, 4)
     if name == "gaussian":
-        return Family(name, False, True, _gaussian, jnp.ones_like, 3, 0)
+        return Family(name, False, True, _gaussian, jnp.zeros_like, jnp.ones_like, 3, 0)
     if name == "poisson":
-        return Family(name, True, False, _poisson, lambda m: m, 1, 7)
+        return Family(name, True, False, _poisson, lambda y: y * _log(y), lambda m: m, 1, 7)
     if name == "gamma":
-        return Family(name, True, True, _gamma, jnp.ones_like, 12, 0)
+        return Family(name, True, True, _gamma, _log, jnp.ones_like, 12, 0)
     if name == "tweedie" and 1.0 < power < 2.0:
-        return Family(name, True, True, _tweedie(power), lambda m: jnp.exp((2.0 - power) * jnp.log(m)), 1, 8)
+        return Family(
+            name,
+            True,
+            True,
+            _tweedie(power),
+            lambda y: _tweedie_saturated(y, power),
+            lambda m: jnp.exp((2.0 - power) * jnp.log(m)),
+            1,
+            8,
+        )
     raise ValueError(f"no family {name!r} with power {power}")

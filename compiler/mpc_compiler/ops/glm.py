@@ -131,7 +131,8 @@ def fit(
         - ``bse`` float64 [p+1]: their standard errors divided by :func:`bse_scale`, and by the square root of the
           dispersion where the family has one
         - ``loglik``, ``loglik_null`` float64: the parts that depend on the fit, and on the intercept alone
-        - ``pearson`` float64: weighted sum of squared Pearson residuals, ``nobs`` int64: valid rows
+        - ``pearson``, ``saturated``, ``total``, ``weight`` float64: weighted sums of squared Pearson residuals, of what
+          the deviance compares with, of the target and of 1; ``nobs`` int64: valid rows
         - ``converged`` bool: the one bit to release. False if the data are separable, a column is constant, or columns
           are collinear; the other results then mean nothing.
     """
@@ -156,6 +157,9 @@ def fit(
         "loglik": last.likelihood + 0.5 * last.decrement,
         "loglik_null": last.null,
         "pearson": jnp.sum(problem.weighted(found.pearson)),
+        "saturated": jnp.sum(problem.weighted(family.saturated(problem.y))),
+        "total": jnp.sum(problem.weighted(problem.y)),
+        "weight": nobs.astype(jnp.float64) if counted is None else jnp.sum(counted),
         "nobs": nobs,
         "converged": sound,
     }

@@ -56,7 +56,8 @@ def nothing(features: int) -> dict[str, jax.Array]:
     """The result on no rows: not converged."""
     zero, terms = jnp.zeros(()), jnp.zeros(features + 1)
     counts = {"nobs": jnp.zeros((), jnp.int64), "converged": jnp.zeros((), bool)}
-    return {"coef": terms, "bse": terms, "loglik": zero, "loglik_null": zero, "pearson": zero} | counts
+    sums = dict.fromkeys(("loglik", "loglik_null", "pearson", "saturated", "total", "weight"), zero)
+    return {"coef": terms, "bse": terms} | sums | counts
 
 
 def predict(X: jax.Array, coef: jax.Array, *, ranges: Ranges) -> jax.Array:
