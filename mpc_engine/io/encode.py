@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc_compiler.ir import DType, Field
+from mpc_compiler.ir.types import WORD_BYTES
 from mpc_engine.errors import RangeError
 
 if TYPE_CHECKING:
@@ -20,10 +22,14 @@ __all__ = ["Encoded", "decode_column", "encode"]
 
 @dataclass(frozen=True)
 class Encoded:
-    """Values as int64, float64 or bool [n]; validity bool [n] or None. A missing value is 0."""
+    """Values as int64, float64 or bool [n]; validity bool [n] or None. A missing value is 0.
+
+    A text without a dictionary takes several words, int64 [n] each: `value` and `rest`.
+    """
 
     value: NDArray[Any]
     valid: NDArray[np.bool_] | None
+    rest: tuple[NDArray[Any], ...] = ()
 
 
 def encode(data: pa.ChunkedArray, field: Field, owner: str) -> Encoded:
@@ -47,6 +53,9 @@ def encode(data: pa.ChunkedArray, field: Field, owner: str) -> Encoded:
             code="MPC-0205",
             hint="the data changed since the session was opened: open it again",
         )
+    if dtype.width is not None:
+        first, *rest = _spelled(data, dtype.width, name, owner)
+        return Encoded(first, valid, tuple(rest))
     if dtype.kind == "string":
         codes = pc.index_in(data, value_set=pa.array(dtype.domain or (), type=data.type))
         if codes.null_count > data.null_count:
@@ -64,6 +73,32 @@ def encode(data: pa.ChunkedArray, field: Field, owner: str) -> Encoded:
     value = _filled(data, kinds.get(dtype.kind, pa.int64()))
     _verify(value, valid, dtype, name, owner)
     return Encoded(value, valid)
+
+
+def _spelled(data: Any, width: int, name: str, owner: str) -> list[NDArray[np.int64]]:
+    """Texts as words of seven bytes, big-endian, padded with zeros."""
+    octets = [b"" if text is None else text.encode() for text in data.to_pylist()]
+    if any(len(text) > width or b"\0" in text for text in octets):
+        raise RangeError(
+            f"column {name!r} of {owner} has texts of more than {width} bytes, or with a zero byte",
+            code="MPC-0206",
+            hint="the data changed since the session was opened: open it again",
+        )
+    table = np.array(octets, f"S{width}").view(np.uint8).reshape(len(octets), width // WORD_BYTES, WORD_BYTES)
+    padded = np.zeros((*table.shape[:2], 8), np.uint8)
+    padded[..., 1:] = table
+    words = padded.view(">u8")[..., 0].astype(np.int64)
+    return [np.ascontiguousarray(word) for word in words.T]
+
+
+def _read(words: Sequence[NDArray[Any]]) -> NDArray[np.object_]:
+    """What :func:`_spelled` took."""
+    octets = np.stack(words, axis=1).astype(">u8").view(np.uint8).reshape(len(words[0]), len(words), 8)
+    whole = np.ascontiguousarray(octets[..., 1:]).reshape(len(octets), WORD_BYTES * len(words))
+    texts = [bytes(row).rstrip(b"\0").decode() for row in whole]
+    found = np.empty(len(texts), object)
+    found[:] = texts
+    return found
 
 
 def _filled(data: Any, kind: Any) -> NDArray[Any]:
@@ -101,11 +136,21 @@ def _nearest(units: NDArray[Any], unit: int) -> NDArray[np.float64]:
     return shown
 
 
-def decode_column(value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: DType) -> pd.Series:
-    """A released column as pandas shows it: NaN for missing numbers, None-like for missing text, NaT for dates."""
+def decode_column(
+    value: NDArray[Any], valid: NDArray[np.bool_] | None, dtype: DType, rest: Sequence[NDArray[Any]] = ()
+) -> pd.Series:
+    """A released column as pandas shows it: NaN for missing numbers, None-like for missing text, NaT for dates.
+
+    `rest` are further words of a text; see :class:`Encoded`.
+    """
     import pandas as pd
 
     missing = None if valid is None or bool(valid.all()) else ~valid
+    if dtype.width is not None:
+        texts = _read([value, *rest])
+        if missing is not None:
+            texts[missing] = None
+        return pd.Series(texts, dtype="str")
     if dtype.kind == "string":
         domain = np.array([*(dtype.domain or ()), None], dtype=object)
         codes = (

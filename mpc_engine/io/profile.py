@@ -12,7 +12,7 @@ import msgspec
 
 from mpc_compiler.check.scalars import MAX_SCALE
 from mpc_compiler.ir import DType, Field
-from mpc_compiler.ir.types import Kind
+from mpc_compiler.ir.types import Kind, width_of
 from mpc_engine.errors import RangeError, SchemaError
 from mpc_engine.io.local import connect, decimal_digits, describe
 from mpc_engine.io.source import TableRef
@@ -179,7 +179,10 @@ def _dtype(
     if kind == "bool":
         return DType("bool", nullable)
     if kind == "string":
-        return DType("string", nullable, domain=_dictionary(connection, table, quoted, ref, name))
+        domain = _dictionary(connection, table, quoted, ref, name)
+        return DType(
+            "string", nullable, domain=domain, width=_width(connection, table, quoted) if domain is None else None
+        )
     return _ranged(DType(kind, nullable, scale=scale), lo, hi, ref, name)
 
 
@@ -226,6 +229,14 @@ def _declared(ends: tuple[float | int, float | int], dtype: DType) -> tuple[floa
         return int(ends[0]), int(ends[1])
     low, high = (Fraction(str(end)) * dtype.unit for end in ends)
     return math.floor(low), math.ceil(high)
+
+
+def _width(connection: duckdb.DuckDBPyConnection, table: str, quoted: str) -> int | None:
+    """Bytes of the longest text, rounded up; None if it is too long to be shared, or some text has a zero byte."""
+    text = f"{quoted}::VARCHAR"
+    found = connection.execute(f"SELECT max(strlen({text})), bool_or(contains({text}, chr(0))) FROM {table}").fetchone()
+    longest, odd = found or (0, False)
+    return None if odd else width_of(int(longest or 0))
 
 
 def _dictionary(

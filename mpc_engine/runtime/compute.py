@@ -162,7 +162,7 @@ class Programs:
     def _output(self, ready: Ready, at: int) -> OutputWire:
         slot, name = ready.program.outputs[at], ready.cut.outputs[at]
         shape, dtype = ready.avals[name]
-        return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, self._device.export(name))
+        return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, self._device.export(name), slot.word)
 
 
 _TRACING = threading.Lock()

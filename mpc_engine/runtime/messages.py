@@ -66,6 +66,7 @@ class OutputWire(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dtype: str
     shape: tuple[int, ...]
     wire: bytes
+    word: int = 0
 
 
 class TableOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["assemble"]
 
-Key = tuple[str, str, bool]
+Key = tuple[str, str, bool, int]
 
 
 def assemble(
@@ -40,7 +40,7 @@ def assemble(
     """
     clear = {table.output: table.arrow for report in reports.values() for table in report.tables}
     arrays = _reconstruct([reports[party].wires for party in computing], protocol)
-    fits = arrays.get((CHECK.relation, CHECK.column, CHECK.valid))
+    fits = arrays.get((CHECK.relation, CHECK.column, CHECK.valid, CHECK.word))
     if fits is not None and not fits.all():
         raise RangeError(
             "more rows match than the bound of a merge allows",
@@ -64,10 +64,10 @@ def _reconstruct(wires: list[tuple[OutputWire, ...]], protocol: str) -> dict[Key
     arrays: dict[Key, NDArray[Any]] = {}
     for parts in zip(*wires, strict=True):
         first = parts[0]
-        if len({(p.relation, p.column, p.valid, p.dtype, p.shape) for p in parts}) != 1:
+        if len({(p.relation, p.column, p.valid, p.word, p.dtype, p.shape) for p in parts}) != 1:
             raise ProtocolMismatchError("the parties released different arrays", code="MPC-0708")
         value = splitter.reconstruct([p.wire for p in parts], dtype=first.dtype, shape=first.shape)
-        arrays[first.relation, first.column, first.valid] = value
+        arrays[first.relation, first.column, first.valid, first.word] = value
     return arrays
 
 
@@ -77,17 +77,17 @@ def _from_arrays(name: str, fields: tuple[Field, ...], arrays: Mapping[Key, NDAr
     chosen = _rows(name, fields, arrays)
     columns = {}
     for field in fields:
-        value, valid = arrays[name, field.name, False], arrays.get((name, field.name, True))
-        value, valid = value[chosen], None if valid is None else valid[chosen]
-        columns[field.name] = decode_column(value, valid, field.dtype)
+        value, *rest = (arrays[name, field.name, False, word][chosen] for word in range(field.dtype.words))
+        valid = arrays.get((name, field.name, True, 0))
+        columns[field.name] = decode_column(value, None if valid is None else valid[chosen], field.dtype, rest)
     return pd.DataFrame(columns, index=pd.RangeIndex(len(chosen)))
 
 
 def _rows(name: str, fields: tuple[Field, ...], arrays: Mapping[Key, NDArray[Any]]) -> NDArray[np.int64]:
     """Positions of the rows that exist, in order."""
-    length = len(arrays[name, fields[0].name, False]) if fields else 0
+    length = len(arrays[name, fields[0].name, False, 0]) if fields else 0
     rows = np.arange(length)
-    order, valid = arrays.get((name, ORDER, False)), arrays.get((name, ROW_VALID, False))
+    order, valid = arrays.get((name, ORDER, False, 0)), arrays.get((name, ROW_VALID, False, 0))
     if order is not None:
         rows = np.argsort(order, kind="stable")
     return rows if valid is None else rows[valid[rows].astype(bool)]

@@ -39,6 +39,11 @@ _PSI_SECONDS_A_ROW = 2e-4
 """Longest that an intersection may take a row, so that whoever waits for its result waits long enough."""
 
 
+def _name(run: str, slot: Slot) -> str:
+    """What a message with a party's share of an array is called."""
+    return f"{run}/{slot.relation}/{slot.column}/{slot.valid:d}/{slot.word}"
+
+
 def _digest(*parts: bytes | str) -> str:
     joined = b"\0".join(part.encode() if isinstance(part, str) else part for part in parts)
     return hashlib.sha256(joined).hexdigest()
@@ -279,7 +284,7 @@ class _Walk:
                     self._programs.own(ready, slot, self._array(compute, slot) if mine else None)
                     continue
                 for owner in self._slot_owners(compute, slot):
-                    name = f"{tag}/{slot.relation}/{slot.column}/{slot.valid:d}"
+                    name = _name(tag, slot)
                     wire = self._mine.pop(name) if owner == self.name else self._channel.recv(owner, name)
                     self._programs.load(ready, slot, wire)
         return self._programs.execute(ready, self._steps)
@@ -340,7 +345,7 @@ class _Walk:
             array = self._array(compute, slot)
             if len(array) != (slot.width or rows[slot.relation]):
                 raise ProtocolMismatchError("a column has another length than announced", code="MPC-0707")
-            tag = f"{self._request.run}/{slot.relation}/{slot.column}/{slot.valid:d}"
+            tag = _name(self._request.run, slot)
             for party, wire in zip(self._setup.computing, splitter.share(array), strict=True):
                 self._deliver(party, tag, wire)
 
@@ -378,7 +383,7 @@ class _Walk:
         if slot.dtype == np.float64 and self._setup.protocol != "plaintext":
             nearest: NDArray[Any] = np.rint(encoded.value * _ONE) / _ONE  # SPU's own encoding cuts off: biased
             return nearest
-        return encoded.value
+        return encoded.rest[slot.word - 1] if slot.word else encoded.value
 
     # --- results -----------------------------------------------------------------------------------------------------
 

@@ -42,7 +42,7 @@ from mpc_compiler.ir import (
     Window,
     walk,
 )
-from mpc_compiler.ir.types import Number
+from mpc_compiler.ir.types import Number, text_of
 
 __all__ = ["expr_field", "expr_type", "owners_of", "require", "rows_of", "schema_of"]
 
@@ -246,9 +246,7 @@ def _unified(a: Field, b: Field, node: Union) -> Field:
         )
     nullable = a.dtype.nullable or b.dtype.nullable
     if kind == "string":
-        known = a.dtype.domain is not None and b.dtype.domain is not None
-        domain = tuple(sorted({*(a.dtype.domain or ()), *(b.dtype.domain or ())})) if known else None
-        return Field(a.name, DType(kind, nullable, domain=domain), owners)
+        return Field(a.name, text_of([a.dtype, b.dtype], nullable), owners)
     scale = max(a.dtype.scale, b.dtype.scale) if kind == "decimal" else 0
     if kind == "bool" or any(d.lo is None or d.hi is None for d in (a.dtype, b.dtype)):
         return Field(a.name, DType(kind, nullable, scale=scale), owners)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mpc_compiler.check.infer import expr_type, rows_of, schema_of
 from mpc_compiler.check.keys import is_unique
 from mpc_compiler.check.mass import mass_of
@@ -24,6 +26,7 @@ from mpc_compiler.ir import (
     Rel,
     Schema,
     Shared,
+    Union,
     constant_of,
     walk,
 )
@@ -31,6 +34,7 @@ from mpc_compiler.ir import (
 __all__ = ["check_secret"]
 
 _DIVISOR = 1 << 20
+_COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
 def check_secret(rel: Rel) -> None:
@@ -56,6 +60,9 @@ def check_secret(rel: Rel) -> None:
             _aggregate(node)
         elif isinstance(node, Join):
             _join(node)
+        elif isinstance(node, Union):
+            for pair in zip(schema_of(node.left), schema_of(node.right), strict=True):
+                _spelled([field.dtype for field in pair], node)
         if isinstance(node, Fit | Metric) or (
             isinstance(node, Aggregate) and any(a.function == "mean" for a in node.aggs)
         ):
@@ -79,6 +86,10 @@ def _join(node: Join) -> None:
             field = schema_of(side).field(name)
             assert field is not None
             _fits(field.dtype, name, node)
+    for pair in zip(node.left_on, node.right_on, strict=True):
+        _spelled(
+            [f.dtype for s, n in zip((node.left, node.right), pair, strict=True) if (f := schema_of(s).field(n))], node
+        )
     if node.how in ("semi", "anti", "cross") or node.most:
         return
     if not is_unique(node.left, node.left_on) and not is_unique(node.right, node.right_on):
@@ -92,9 +103,9 @@ def _join(node: Join) -> None:
 
 
 def _fits(dtype: DType, name: str, node: object) -> None:
-    if dtype.kind == "string" and dtype.domain is None:
+    if dtype.kind == "string" and dtype.domain is None and dtype.width is None:
         raise UnsupportedError(
-            f"text column {name!r} has no public dictionary, so it cannot be shared",
+            f"text column {name!r} has neither a public dictionary nor a known width, so it cannot be shared",
             code="MPC-0305",
             hint="drop it, compare it with a constant at its owner, or use it as a merge key only",
             node=node,
@@ -130,7 +141,7 @@ def _expression(expr: Expr, schema: Schema) -> None:
         _division(expr, types)
     if expr.op == "mul" and result.kind == "float" and all(constant_of(arg) is None for arg in expr.args):
         _product(expr, types)
-    if expr.op in ("eq", "ne", "lt", "le", "gt", "ge"):
+    if expr.op in (*_COMPARISONS, "isin", "where", "fillna"):
         _texts(expr, types)
     if result.kind != "bool":
         _fits(result, repr(expr), expr)
@@ -164,9 +175,26 @@ def _product(expr: Call, types: list[DType]) -> None:
         )
 
 
+_MOST_SPELLED = 256
+
+
+def _spelled(types: Sequence[DType], node: object) -> None:
+    """Refuse to write out the texts of a large dictionary on shares, to compare them with texts that have none."""
+    largest = max((len(t.domain) for t in types if t.domain is not None), default=0)
+    if any(t.width is not None for t in types) and largest > _MOST_SPELLED:
+        raise UnsupportedError(
+            f"texts of a dictionary of {largest} texts meet texts without a dictionary, on shares",
+            code="MPC-0305",
+            hint=f"that takes a product for every text of the dictionary; at most {_MOST_SPELLED}",
+            node=node,
+        )
+
+
 def _texts(expr: Call, types: list[DType]) -> None:
-    columns = all(t.kind == "string" for t in types) and not any(isinstance(arg, Literal) for arg in expr.args)
-    if columns and types[0].domain != types[1].domain:
+    types = [t for t, arg in zip(types, expr.args, strict=True) if not isinstance(arg, Literal)]
+    _spelled(types, expr)
+    columns = len(types) > 1 and all(t.kind == "string" and t.width is None for t in types)
+    if columns and expr.op in _COMPARISONS and types[0].domain != types[1].domain:
         raise UnsupportedError(
             f"{expr!r} compares texts of different dictionaries",
             code="MPC-0305",

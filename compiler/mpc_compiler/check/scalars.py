@@ -15,7 +15,7 @@ import msgspec
 from mpc_compiler.check.dates import days_of, microseconds_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import FRACTION_BITS, Call, DType, Expr, Literal, constant_of
-from mpc_compiler.ir.types import Kind, Number
+from mpc_compiler.ir.types import Kind, Number, text_of
 
 __all__ = ["SCALARS", "ScalarOp", "computable", "days_of", "literal_type", "microseconds_of"]
 
@@ -231,9 +231,7 @@ def _same(name: str, types: Sequence[DType], nullable: bool) -> DType:
     if any(t.kind != first.kind for t in types):
         raise SchemaError(f"{name!r} mixes {' and '.join(t.kind for t in types)}", code="MPC-0103", hint="use one type")
     if first.kind == "string":
-        domains = [t.domain for t in types]
-        merged = None if any(d is None for d in domains) else tuple(sorted({x for d in domains for x in d or ()}))
-        return DType("string", nullable, domain=merged)
+        return text_of(types, nullable)
     ranges = [_range(t) for t in types]
     known = [r for r in ranges if r is not None]
     if len(known) < len(ranges):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Literal as OneOf
 
@@ -9,7 +10,21 @@ import msgspec
 
 from mpc_compiler.errors import RangeError, SchemaError
 
-__all__ = ["FRACTION_BITS", "MAX_FLOAT", "MAX_INT", "MAX_PRODUCT", "DType", "Field", "Kind", "Number", "Schema"]
+__all__ = [
+    "FRACTION_BITS",
+    "MAX_FLOAT",
+    "MAX_INT",
+    "MAX_PRODUCT",
+    "WORD_BITS",
+    "WORD_BYTES",
+    "DType",
+    "Field",
+    "Kind",
+    "Number",
+    "Schema",
+    "text_of",
+    "width_of",
+]
 
 Kind = OneOf["int", "float", "decimal", "bool", "string", "date", "timestamp"]
 Number = int | float
@@ -26,6 +41,41 @@ MAX_PRODUCT = float(1 << (62 - 2 * FRACTION_BITS))
 """A sum of products of two fixed-point values stays below this before truncation."""
 
 
+WORD_BYTES, WORD_BITS = 7, 56
+"""Of a text without a dictionary, in one word of the ring."""
+MAX_WORDS = 35
+"""Words of the longest text that can be shared."""
+
+
+def width_of(size: int) -> int | None:
+    """The `width` of texts of at most so many bytes; None if they are too long to be shared.
+
+    Examples
+    --------
+    >>> width_of(0), width_of(8), width_of(1000)
+    (7, 14, None)
+    """
+    width = max(-(-size // WORD_BYTES), 1) * WORD_BYTES
+    return width if width <= MAX_WORDS * WORD_BYTES else None
+
+
+def text_of(types: Sequence[DType], nullable: bool) -> DType:
+    """The type that holds the texts of all types.
+
+    Examples
+    --------
+    >>> text_of([DType("string", domain=("a",)), DType("string", domain=("b",))], False)
+    string{2}
+    >>> text_of([DType("string", domain=("a",)), DType("string", width=21)], True)
+    string(21)?
+    """
+    domains = [t.domain for t in types if t.domain is not None]
+    if len(domains) == len(types):
+        return DType("string", nullable, domain=tuple(sorted({text for domain in domains for text in domain})))
+    widths = [width for t in types if (width := t.text_width) is not None]
+    return DType("string", nullable, width=max(widths) if len(widths) == len(types) else None)
+
+
 class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
     """The public type of a column.
 
@@ -40,6 +90,9 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
         Inclusive public range; of decimals in units. None: unknown, allowed only where the value is never shared.
     domain : tuple of str or None
         The public dictionary of a string column, sorted; its codes are what is shared.
+    width : int or None
+        Of a string column without a dictionary: bytes of its longest text in UTF-8, rounded up to a multiple of 7.
+        It is shared as words of 7 bytes.
     scale : int
         Digits behind the point of a decimal.
 
@@ -58,6 +111,7 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
     lo: Number | None = None
     hi: Number | None = None
     domain: tuple[str, ...] | None = None
+    width: int | None = None
     scale: int = 0
 
     def __post_init__(self) -> None:
@@ -83,11 +137,11 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
 
     @property
     def bounds(self) -> tuple[Number, Number]:
-        """The public range of what is shared: codes for strings, 0..1 for booleans."""
+        """The public range of what is shared: codes or words of strings, 0..1 for booleans."""
         if self.kind == "bool":
             return 0, 1
         if self.kind == "string":
-            return 0, max(len(self.domain or ()) - 1, 0)
+            return 0, (1 << WORD_BITS) - 1 if self.width else max(len(self.domain or ()) - 1, 0)
         if self.lo is None or self.hi is None:
             raise RangeError(
                 f"a {self.kind} value has no public range",
@@ -102,6 +156,18 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
         lo, hi = self.bounds
         return max(int(hi - lo).bit_length(), 1)
 
+    @property
+    def words(self) -> int:
+        """Arrays that hold the values: more than one for a long text without a dictionary."""
+        return 1 if self.width is None else self.width // WORD_BYTES
+
+    @property
+    def text_width(self) -> int | None:
+        """Of a string: the `width` that its texts have, whether or not there is a dictionary."""
+        if self.width is not None or self.domain is None:
+            return self.width
+        return width_of(max((len(text.encode()) for text in self.domain), default=0))
+
     def __repr__(self) -> str:
         text: str = self.kind
         if self.kind == "decimal":
@@ -110,6 +176,8 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
                 text += f"[{Decimal(int(self.lo)).scaleb(-self.scale)}..{Decimal(int(self.hi)).scaleb(-self.scale)}]"
         elif self.domain is not None:
             text += f"{{{len(self.domain)}}}"
+        elif self.width is not None:
+            text += f"({self.width})"
         elif self.kind != "bool" and self.lo is not None:
             text += f"[{self.lo:g}..{self.hi:g}]" if self.kind == "float" else f"[{self.lo}..{self.hi}]"
         return text + ("?" if self.nullable else "")

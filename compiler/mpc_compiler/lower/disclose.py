@@ -59,6 +59,9 @@ def _profiles(placed: Plan) -> list[Disclosure]:
             if field.dtype.domain is not None:
                 what = f"the {len(field.dtype.domain)} distinct values of {node.table}.{field.name}"
                 found.append(Disclosure(what, EVERYONE, "public dictionary of a text column"))
+            elif field.dtype.width is not None:
+                what = f"the longest text of {node.table}.{field.name}, rounded up to a multiple of 7 bytes"
+                found.append(Disclosure(what, EVERYONE, "public width of a text column"))
     return found
 
 

@@ -11,10 +11,12 @@ from jax import Array
 from mpc_compiler.check import schema_of
 from mpc_compiler.check.keys import is_unique
 from mpc_compiler.ir import DType, Join, Rel, Schema, Union
+from mpc_compiler.ir.types import WORD_BITS, text_of
 from mpc_compiler.ops.join import JoinKey, attach_row, join
 from mpc_compiler.ops.recode import recode
 from mpc_compiler.ops.scalar import number_as
 from mpc_compiler.ops.table import Column, Table
+from mpc_compiler.ops.text import as_words
 from mpc_compiler.ops.union import below
 
 __all__ = ["join_tables", "union_tables"]
@@ -27,9 +29,14 @@ def join_tables(rel: Join, left: Table, right: Table, checks: list[Array]) -> Ta
     unique = is_unique(rel.left, rel.left_on), is_unique(rel.right, rel.right_on)
     keys = []
     for number, (a, b) in enumerate(zip(rel.left_on, rel.right_on, strict=True)):
-        key, (left, right) = _key(number, (left, right), (a, b), (_type(rel.left, a), _type(rel.right, b)))
+        types = _type(rel.left, a), _type(rel.right, b)
+        if any(t.width is not None for t in types):
+            made, (left, right) = _text_keys(number, (left, right), (a, b), types)
+            keys += made
+            continue
+        key, (left, right) = _key(number, (left, right), (a, b), types)
         keys.append(key)
-    made = join(
+    joined = join(
         left,
         right,
         keys,
@@ -40,7 +47,7 @@ def join_tables(rel: Join, left: Table, right: Table, checks: list[Array]) -> Ta
         most=rel.most,
         checks=checks,
     )
-    return replace(made, columns={name: made.columns[name] for name in schema_of(rel).names})
+    return replace(joined, columns={name: joined.columns[name] for name in schema_of(rel).names})
 
 
 def union_tables(rel: Union, top: Table, bottom: Table) -> Table:
@@ -79,6 +86,34 @@ def _key(
     return JoinKey(*fresh, lo, hi), (made[0], made[1])
 
 
+def _text_keys(
+    number: int, tables: tuple[Table, Table], names: tuple[str, str], types: tuple[DType, DType]
+) -> tuple[list[JoinKey], tuple[Table, Table]]:
+    """A pair of texts, of which at least one has no dictionary, as one key a word."""
+    widest = text_of(types, False)
+    hidden = [
+        _words_beside(table, f"\0{side}{number}", name, dtype, widest)
+        for side, table, name, dtype in zip(("left", "right"), tables, names, types, strict=True)
+    ]
+    top = (1 << WORD_BITS) - 1
+    pairs = zip(*(fresh for fresh, _ in hidden), strict=True)
+    return [JoinKey(a, b, 0, top) for a, b in pairs], (hidden[0][1], hidden[1][1])
+
+
+def _words_beside(table: Table, prefix: str, name: str, dtype: DType, widest: DType) -> tuple[list[str], Table]:
+    """Names of a column's words, and the table with a column for each of them that it does not have."""
+    column = table.columns[name]
+    spelled = as_words(column, dtype, widest.words)
+    own = dtype.width is not None  # then its first word is the column itself
+    names = [name if own and at == 0 else f"{prefix}.{at}" for at in range(widest.words)]
+    columns = {
+        fresh: spelled if at == 0 else Column(word)
+        for at, (fresh, word) in enumerate(zip(names, spelled.words, strict=True))
+        if fresh != name
+    }
+    return names, replace(table, columns=table.columns | columns)
+
+
 def _common(types: Sequence[DType]) -> DType | None:
     """The type in which two different encodings can be compared; None if they are the same already."""
     first, second = types
@@ -89,6 +124,8 @@ def _common(types: Sequence[DType]) -> DType | None:
 
 def _converted(column: Column, old: DType, new: DType) -> Column:
     """A column of one type as one of another that holds all its values."""
+    if new.width is not None:
+        return as_words(column, old, new.words)
     value = column.value
     if old.kind == "string" and old.domain != new.domain:
         value = recode(value, old.domain or (), new.domain or ())

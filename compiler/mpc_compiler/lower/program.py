@@ -61,6 +61,8 @@ class Slot:
         Rank of the computing party that keeps the array in the clear, a matrix; -1: it is shared.
     width : int
         Columns of a block; its arrays other than the matrix have one element a column.
+    word : int
+        Number of the word, for texts of several words.
     """
 
     relation: str
@@ -69,6 +71,7 @@ class Slot:
     dtype: np.dtype[np.generic]
     known: int = -1
     width: int = 0
+    word: int = 0
 
     def shape(self, rows: Mapping[str, int]) -> tuple[int, ...]:
         """Shape of the array, given the row counts of relations."""
@@ -111,7 +114,8 @@ def input_slots(compute: Compute) -> tuple[Slot, ...]:
     slots = []
     for source in compute.inputs:
         for wanted in source.columns:
-            slots.append(Slot(source.id, wanted.name, False, array_type(wanted.field.dtype)))
+            kind = array_type(wanted.field.dtype)
+            slots += [Slot(source.id, wanted.name, False, kind, word=word) for word in range(wanted.field.dtype.words)]
             if wanted.field.dtype.nullable:
                 slots.append(Slot(source.id, wanted.name, True, np.dtype(np.bool_)))
         if source.ordered:
@@ -169,7 +173,9 @@ def _outputs(name: str, table: Table, schema: Schema) -> list[tuple[Slot, jax.Ar
     for field in schema:
         column = table.columns[field.name]
         kind = array_type(field.dtype)
-        made.append((Slot(name, field.name, False, kind), column.value.astype(kind)))
+        made += [
+            (Slot(name, field.name, False, kind, word=at), word.astype(kind)) for at, word in enumerate(column.words)
+        ]
         if column.valid is not None:
             made.append((Slot(name, field.name, True, np.dtype(np.bool_)), column.valid))
     if table.valid is not None:
@@ -183,7 +189,7 @@ class _Run:
     """Evaluates relations once each."""
 
     def __init__(self, found: Mapping[Slot, jax.Array], rows: Mapping[str, int], *, kernels: bool) -> None:
-        self._found = {(slot.relation, slot.column, slot.valid): array for slot, array in found.items()}
+        self._found = {(slot.relation, slot.column, slot.valid, slot.word): array for slot, array in found.items()}
         self._rows = rows
         self._kernels = kernels
         self._done: dict[Rel, Table] = {}
@@ -198,7 +204,7 @@ class _Run:
 
     def held(self, block: str, name: str) -> jax.Array:
         """What the owner of a block keeps in the clear, or shares of it."""
-        return self._found[block, name, False]
+        return self._found[block, name, False, 0]
 
     def _make(self, rel: Rel) -> Table:
         if isinstance(rel, Shared):
@@ -233,9 +239,9 @@ class _Run:
     def _shared(self, rel: Shared) -> Table:
         columns = {}
         for field, name in zip(rel.fields, rel.columns, strict=True):
-            value = self._found[rel.source, name, False]
-            columns[field.name] = Column(value, self._found.get((rel.source, name, True)))
-        order = self._found.get((rel.source, ORDER, False))
+            value, *rest = (self._found[rel.source, name, False, word] for word in range(field.dtype.words))
+            columns[field.name] = Column(value, self._found.get((rel.source, name, True, 0)), tuple(rest))
+        order = self._found.get((rel.source, ORDER, False, 0))
         if not columns:
             columns["__nothing"] = Column(jnp.zeros(self._rows[rel.source], jnp.int64))
         bits = max((self._rows[rel.source] - 1).bit_length(), 1)

@@ -19,6 +19,7 @@ from jax import Array
 from mpc_compiler.cost import LAN, Cost, native, seconds
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.errors import UnsupportedError
+from mpc_compiler.ir.types import WORD_BITS
 from mpc_compiler.ops.domain_group import domain_totals
 from mpc_compiler.ops.measures import Agg, Measures, Totals, finish, measures_of
 from mpc_compiler.ops.sorted_group import sorted_totals
@@ -157,8 +158,13 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels:
     flag = table.valid
     for key in keys:
         flag = both(flag, table.columns[key.name].valid if key.nullable else None)
-    offsets = [_offset(table.columns[key.name], key) for key in keys]
-    sizes = [2 if table.columns[key.name].value.dtype == jnp.bool_ else key.size for key in keys]
+    columns = [table.columns[key.name] for key in keys]
+    offsets = [o for key, column in zip(keys, columns, strict=True) for o in (_offset(column, key), *column.rest)]
+    sizes = [
+        size
+        for key, column in zip(keys, columns, strict=True)
+        for size in (2 if column.value.dtype == jnp.bool_ else key.size, *(1 << WORD_BITS for _ in column.rest))
+    ]
     domain = prod(sizes)
     nulls = [measures.columns[e.column].valid is not None for e in measures.extremes]
     sums = len(measures.sums) + len(measures.counts)
@@ -170,7 +176,10 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels:
         totals.keys.update(_domain_keys(table, keys, sizes, totals.valid))
     else:
         totals = sorted_totals(flag, offsets, sizes, measures, by_value=kernels)
-        totals.keys.update({k.name: _restore(o, k, table) for k, o in zip(keys, totals.offsets, strict=True)})
+        found = iter(totals.offsets)
+        for key, column in zip(keys, columns, strict=True):
+            totals.keys[key.name] = _restore(next(found), key, table)
+            totals.rest[key.name] = tuple(next(found) for _ in column.rest)
     return finish(totals, aggs, measures, den_max=table.rows)
 
 
@@ -237,6 +246,7 @@ def _no_groups(table: Table, keys: Sequence[Key], measures: Measures) -> Totals:
     none = jnp.zeros(0, jnp.int64)
     totals = measures.zeros(0)
     totals.keys.update({k.name: none.astype(table.columns[k.name].value.dtype) for k in keys})
+    totals.rest.update({k.name: (none,) * len(table.columns[k.name].rest) for k in keys})
     totals.valid = none.astype(bool)
     return totals
 

@@ -136,8 +136,9 @@ def attach_row(table: Table, single: Table) -> Table:
     columns = dict(table.columns)
     for name, column in single.columns.items():
         valid = both(single.valid, column.valid)
-        value = jnp.broadcast_to(cleared(column.value, valid), (table.rows,))
-        columns[name] = Column(value, None if valid is None else jnp.broadcast_to(valid, (table.rows,)))
+        words = tuple(cleared(word, valid) for word in column.rest)
+        whole = Column(cleared(column.value, valid), valid, words)
+        columns[name] = whole.mapped(lambda array: jnp.broadcast_to(array, (table.rows,)))
     return replace(table, columns=columns)
 
 
@@ -187,14 +188,19 @@ def _taken(
         column = looked[name] if source is None else _as(base.columns[source], other.columns[name])
         if keep:
             valid = both(found, column.valid)
-            column = Column(cleared(column.value, valid), valid)
+            column = Column(cleared(column.value, valid), valid, tuple(cleared(word, valid) for word in column.rest))
         columns[name] = column
     return columns
 
 
 def _as(key: Column, other: Column) -> Column:
     """A key that was found as the column of the other side: there it is NULL only if that side's may be."""
-    return Column(key.value.astype(other.value.dtype), None if other.valid is None else key.valid)
+    rest = [
+        *key.rest,
+        *(jnp.zeros_like(word) for word in other.rest[len(key.rest) :]),
+    ]  # equal texts may differ in width
+    valid = None if other.valid is None else key.valid
+    return Column(key.value.astype(other.value.dtype), valid, tuple(rest[: len(other.rest)]))
 
 
 def _payload(other: Table, names: set[str]) -> list[Array]:
@@ -254,7 +260,8 @@ def _unmatched(left: Table, right: Table, pair: tuple[_Words, _Words], *, of: st
 
 
 def _nothing(column: Column, rows: int) -> Column:
-    return Column(jnp.zeros(rows, column.value.dtype), jnp.zeros(rows, jnp.bool_))
+    zeros = tuple(jnp.zeros(rows, jnp.int64) for _ in column.rest)
+    return Column(jnp.zeros(rows, column.value.dtype), jnp.zeros(rows, jnp.bool_), zeros)
 
 
 def _by_left(parts: Sequence[Table], left: Table) -> Table:

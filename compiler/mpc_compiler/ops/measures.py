@@ -114,6 +114,8 @@ class Totals:
         Whether the group exists.
     keys : dict of str to Array
         Key columns.
+    rest : dict of str to tuple of Array
+        Further words of key columns that are texts without a dictionary.
     offsets : list of Array
         Keys as distances to their lower ends, before they become `keys`.
     packed : bool
@@ -126,6 +128,7 @@ class Totals:
     extremes: dict[Extreme, Array]
     valid: Array | None = None
     keys: dict[str, Array] = field(default_factory=dict)
+    rest: dict[str, tuple[Array, ...]] = field(default_factory=dict)
     offsets: list[Array] = field(default_factory=list)
     packed: bool = False
 
@@ -183,7 +186,7 @@ def measures_of(table: Table, aggs: Sequence[Agg]) -> Measures:
 
 def finish(totals: Totals, aggs: Sequence[Agg], measures: Measures, *, den_max: int) -> Table:
     """Turn totals into the result table: means are divided here, once a group and not once a row."""
-    columns = {name: Column(array) for name, array in totals.keys.items()}
+    columns = {name: Column(array, rest=totals.rest.get(name, ())) for name, array in totals.keys.items()}
     for agg in aggs:
         columns[agg.out] = _column(totals, agg, measures, den_max)
     return Table(columns, totals.valid, packed=totals.packed)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import jax.numpy as jnp
 from jax import Array
 
+from mpc_compiler.ir.types import WORD_BITS
 from mpc_compiler.ops.group import Agg, Key, group_by
 from mpc_compiler.ops.primitives import FRACTION_BITS, encode_fixed, sort_rows
 from mpc_compiler.ops.table import Column, Table, cleared, column_arrays, valid_first, with_arrays
@@ -58,6 +59,11 @@ def _bounds(value: Array, key: SortKey) -> tuple[Array, int | None, int | None]:
 
 def _codes(column: Column, key: SortKey) -> list[tuple[Array, int]]:
     """Ascending non-negative codes with their widths; NULL after every value."""
+    top = (1 << WORD_BITS) - 1
+    return [*_first_codes(column, key), *((word if key.ascending else top - word, WORD_BITS) for word in column.rest)]
+
+
+def _first_codes(column: Column, key: SortKey) -> list[tuple[Array, int]]:
     value, lo, hi = _bounds(column.value, key)
     valid = column.valid if key.nullable else None
     width = _WIDEST + 1 if lo is None or hi is None else (hi - lo + (valid is not None)).bit_length()
@@ -133,7 +139,7 @@ def head(table: Table, n: int) -> Table:
     Free after `sort_values`; else see `valid_first`.
     """
     table = valid_first(table)
-    columns = {name: Column(c.value[:n], None if c.valid is None else c.valid[:n]) for name, c in table.columns.items()}
+    columns = {name: c.mapped(lambda array: array[:n]) for name, c in table.columns.items()}
     return replace(table, columns=columns, valid=None if table.valid is None else table.valid[:n])
 
 

@@ -18,6 +18,7 @@ from mpc_compiler.ir import Column as ColumnRef
 from mpc_compiler.ops import numeric
 from mpc_compiler.ops.primitives import FRACTION_BITS, compare, decode_fixed, encode_fixed, fraction_of, times_rational
 from mpc_compiler.ops.table import Column, Table, cleared
+from mpc_compiler.ops.text import evaluate_text
 
 __all__ = ["evaluate", "number_as"]
 
@@ -60,11 +61,10 @@ def evaluate(expr: Expr, table: Table, schema: Schema) -> Column:
 
     column = visit(expr)
     if not _zero_where_null(expr):
-        column = Column(cleared(column.value, column.valid), column.valid)
+        words = tuple(cleared(word, column.valid) for word in column.rest)
+        column = Column(cleared(column.value, column.valid), column.valid, words)
     if column.value.ndim == 0:
-        rows = table.rows
-        valid = None if column.valid is None else jnp.broadcast_to(column.valid, (rows,))
-        return Column(jnp.broadcast_to(column.value, (rows,)), valid)
+        return column.mapped(lambda array: jnp.broadcast_to(array, (table.rows,)))
     return column
 
 
@@ -90,6 +90,10 @@ def _node(node: Expr, visit: Callable[[Expr], Column], table: Table, schema: Sch
         return _constant(node.value)
     types = [expr_type(arg, schema) for arg in node.args]
     result = expr_type(node, schema)
+    if any(t.width is not None for t in types):
+        text = evaluate_text(node, types, result, visit)
+        if text is not None:
+            return text
     if node.op in _CODES and any(t.kind in ("string", "date", "timestamp") for t in types):
         args = _coded(node.op, node.args, types, visit)
     elif node.op in ("fillna", "where") and result.kind in ("string", "date", "timestamp"):

@@ -6,7 +6,7 @@ so that the number of rows tells nothing; its cells may hold anything until `rel
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import jax
@@ -40,10 +40,23 @@ class Column:
         [n] of int64, float64 or bool; 0 where NULL.
     valid : Array or None
         bool [n]; None if nothing is NULL.
+    rest : tuple of Array
+        int64 [n] each, 0 where NULL: the further words of a text without a dictionary, of which `value` is the first.
     """
 
     value: Array
     valid: Array | None = None
+    rest: tuple[Array, ...] = ()
+
+    @property
+    def words(self) -> tuple[Array, ...]:
+        """`value` and `rest`."""
+        return (self.value, *self.rest)
+
+    def mapped(self, change: Callable[[Array], Array]) -> Column:
+        """The column with every array changed alike."""
+        valid = None if self.valid is None else change(self.valid)
+        return Column(change(self.value), valid, tuple(map(change, self.rest)))
 
 
 @dataclass(frozen=True)
@@ -81,7 +94,7 @@ class Table:
         return 0
 
 
-jax.tree_util.register_dataclass(Column, ("value", "valid"), ())
+jax.tree_util.register_dataclass(Column, ("value", "valid", "rest"), ())
 
 
 _Children = tuple[tuple[Column, ...], Array | None, Array | None]
@@ -162,14 +175,17 @@ def filter_rows(table: Table, mask: Column | Array) -> Table:
 
 
 def column_arrays(columns: Mapping[str, Column]) -> list[Array]:
-    """All arrays of the columns: values, and validity where it exists."""
-    return [array for c in columns.values() for array in (c.value, c.valid) if array is not None]
+    """All arrays of the columns: values, further words, and validity where it exists."""
+    return [array for c in columns.values() for array in (c.value, *c.rest, c.valid) if array is not None]
 
 
 def with_arrays(columns: Mapping[str, Column], arrays: Sequence[Array]) -> dict[str, Column]:
     """Put arrays, in the order of `column_arrays`, back into columns."""
-    rest = iter(arrays)
-    return {name: Column(next(rest), None if c.valid is None else next(rest)) for name, c in columns.items()}
+    left, found = iter(arrays), {}
+    for name, column in columns.items():
+        value, rest = next(left), tuple(next(left) for _ in column.rest)
+        found[name] = Column(value, None if column.valid is None else next(left), rest)
+    return found
 
 
 def valid_first(table: Table) -> Table:
@@ -226,5 +242,5 @@ def release(table: Table) -> Table:
     for name, column in table.columns.items():
         seen = both(table.valid, column.valid)
         valid = None if column.valid is None else seen
-        columns[name] = Column(cleared(column.value, seen), valid)
+        columns[name] = Column(cleared(column.value, seen), valid, tuple(cleared(word, seen) for word in column.rest))
     return replace(table, columns=columns)

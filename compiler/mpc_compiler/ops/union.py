@@ -43,7 +43,8 @@ def below(first: Table, second: Table) -> Table:
         lower = second.columns[name]
         kind = jnp.result_type(upper.value.dtype, lower.value.dtype)
         value = jnp.concatenate([upper.value.astype(kind), lower.value.astype(kind)])
-        columns[name] = Column(value, _flags(upper.valid, lower.valid, n, m))
+        rest = tuple(jnp.concatenate(pair) for pair in zip(upper.rest, lower.rest, strict=True))
+        columns[name] = Column(value, _flags(upper.valid, lower.valid, n, m), rest)
     valid = _flags(first.valid, second.valid, n, m)
     if first.order is None and second.order is None:
         return Table(columns, valid)
