@@ -27,6 +27,7 @@ from mpc_compiler.ir import (
     Schema,
     Shared,
     Union,
+    Window,
     constant_of,
     walk,
 )
@@ -58,6 +59,9 @@ def check_secret(rel: Rel) -> None:
             _expression(node.predicate, schema_of(node.input))
         elif isinstance(node, Aggregate):
             _aggregate(node)
+        elif isinstance(node, Window):
+            by = [sort.column for sort in node.order]
+            _one_word(node, [*node.partition, *by, *(win.column for win in node.wins if win.column)], "a window")
         elif isinstance(node, Join):
             _join(node)
         elif isinstance(node, Union):
@@ -203,8 +207,25 @@ def _texts(expr: Call, types: list[DType]) -> None:
         )
 
 
+def _one_word(node: Aggregate | Window, names: Sequence[str], what: str) -> None:
+    """Refuse texts of several words where only the first would be looked at."""
+    below = schema_of(node.input)
+    for name in names:
+        field = below.field(name)
+        if field is not None and field.dtype.words > 1:
+            raise UnsupportedError(
+                f"{what} over the text column {name!r}, which has no public dictionary",
+                code="MPC-0305",
+                hint="group by it, sort by it or count it; or declare a dictionary",
+                node=node,
+            )
+
+
 def _aggregate(node: Aggregate) -> None:
     below, rows = schema_of(node.input), rows_of(node.input)
+    for agg in node.aggs:
+        if agg.column is not None and agg.function not in ("count", "size"):
+            _one_word(node, [agg.column], agg.function)
     for agg in node.aggs:
         if agg.function not in ("sum", "mean") or agg.column is None:
             continue
