@@ -177,7 +177,8 @@ def _not_null(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) 
 
 
 def _where(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
-    branches = _aligned(args[1:], types[1:])
+    missing = any(isinstance(arg, Literal) and arg.value is None for arg in raw[1:])
+    branches = args[1:] if missing else _aligned(args[1:], types[1:])
     return exp.Case().when(args[0], branches[0]).else_(branches[1])
 
 

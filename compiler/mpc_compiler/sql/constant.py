@@ -8,31 +8,54 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from mpc_compiler.check.scalars import days_of, microseconds_of
+from mpc_compiler.check.scalars import MAX_SCALE, days_of, microseconds_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Literal, literal
+from mpc_compiler.ir import Expr, decimal_literal, literal
 from mpc_compiler.sql.text import refused
 
-__all__ = ["moment", "number", "text"]
+__all__ = ["moment", "number", "text", "value_of"]
 
 _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 _DAYS = {"DAY": 1, "WEEK": 7}
 
 
-def number(node: exp.Expr) -> Literal | None:
-    """A constant number, or None; decimals are computed exactly and rounded once.
+def number(node: exp.Expr) -> Expr | None:
+    """A constant number as the plan holds it, or None: a whole number, an exact decimal, or with an exponent a float.
 
     Examples
     --------
     >>> number(exp.maybe_parse("0.06 + 0.01")), number(exp.maybe_parse("-(3 * 2)")), number(exp.maybe_parse("a"))
     (0.07, -6, None)
     """
+    value = value_of(node)
+    if isinstance(value, Decimal):
+        return decimal_literal(_short(value))
+    return None if value is None else literal(value)
+
+
+def _short(value: Decimal) -> Decimal:
+    """Without zeros at the end: each would make products ten times as large."""
+    return value.quantize(Decimal(1)) if value == value.to_integral_value() else value.normalize()
+
+
+def value_of(node: exp.Expr) -> int | Decimal | float | None:
+    """A constant number, or None.
+
+    Examples
+    --------
+    >>> value_of(exp.maybe_parse("1 - 0.25")), value_of(exp.maybe_parse("1e3"))
+    (Decimal('0.75'), 1000.0)
+    """
     value = _decimal(node)
     if value is None:
         return None
-    made = literal(int(value) if _whole(node) else float(value))
-    assert isinstance(made, Literal)
-    return made
+    parts = list(node.find_all(exp.Literal))
+    if any("e" in str(found.this).lower() for found in parts):
+        return float(value)
+    if all(found.is_int for found in parts):
+        return int(value)
+    exponent = value.as_tuple().exponent
+    return value if isinstance(exponent, int) and -exponent <= MAX_SCALE else float(value)
 
 
 def _decimal(node: exp.Expr) -> Decimal | None:
@@ -49,10 +72,6 @@ def _decimal(node: exp.Expr) -> Decimal | None:
             return None
         return a + b if isinstance(node, exp.Add) else a - b if isinstance(node, exp.Sub) else a * b
     return None
-
-
-def _whole(node: exp.Expr) -> bool:
-    return all(found.is_int for found in node.find_all(exp.Literal))
 
 
 def text(node: exp.Expr) -> str | None:
@@ -90,7 +109,7 @@ def _read(value: str, node: exp.Cast) -> str | None:
 
 
 def _moved(start: str, by: exp.Interval, sign: int) -> str:
-    unit = str(by.args["unit"].this).upper().removesuffix("S") if by.args.get("unit") else ""
+    unit = _unit(by)
     try:
         count = sign * int(str(by.this.this))
     except ValueError:
@@ -110,3 +129,11 @@ def _moved(start: str, by: exp.Interval, sign: int) -> str:
     else:
         raise refused(by, f"an interval in {unit or 'no unit'}", "DAY, WEEK, MONTH, QUARTER or YEAR")
     return when.date().isoformat() if len(start) == 10 else when.isoformat(sep=" ")
+
+
+def _unit(by: exp.Interval) -> str:
+    """The unit of an interval; the precision that the standard allows after it says nothing here."""
+    unit = by.args.get("unit")
+    if isinstance(unit, exp.Func):
+        return unit.key.upper()
+    return str(unit.this).upper().removesuffix("S") if unit is not None else ""

@@ -56,7 +56,7 @@ def key_of(node: exp.Expr, part: Part) -> Expr | None:
 def comparable(first: Expr, second: Expr, parts: tuple[Part, Part]) -> bool:
     """Whether two keys are held alike, so that equal values have equal shares."""
     types = [expr_type(expr, schema_of(part.rel)) for expr, part in zip((first, second), parts, strict=True)]
-    return types[0].kind == types[1].kind and getattr(types[0], "scale", 0) == getattr(types[1], "scale", 0)
+    return types[0].kind == types[1].kind and types[0].scale == types[1].scale
 
 
 Later = tuple[exp.Expr, frozenset[str]]

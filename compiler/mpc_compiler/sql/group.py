@@ -154,10 +154,10 @@ class Grouping:
         return call("where", call("gt", counted, literal(0)), total, literal(None))
 
     def _level(self, node: exp.AggFunc) -> float:
-        level = constants.number(node.expression)
-        if level is None or not 0 <= float(str(level)) <= 1:
+        level = constants.value_of(node.expression)
+        if level is None or not 0 <= level <= 1:
             raise refused(node, "a quantile that is no constant between 0 and 1", "QUANTILE_CONT(x, 0.5)")
-        return float(str(level))
+        return float(level)
 
     def _argument(self, node: exp.Expr, condition: exp.Expr | None) -> Expr | None:
         """What is aggregated; None: the rows themselves."""

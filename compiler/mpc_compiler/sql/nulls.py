@@ -45,6 +45,8 @@ def _unused(dtype: DType, node: exp.Expr) -> Expr:
         return literal(text)
     if dtype.lo is not None and dtype.kind == "int":
         return literal(int(dtype.lo) - 1)
+    if dtype.lo is not None and dtype.kind == "decimal":
+        return call("decimal", literal(int(dtype.lo) - 1), literal(dtype.scale))
     raise UnsupportedError(
         f"SQL: grouping by {said(node)!r}, a {dtype.kind} that may be NULL, is not supported",
         code="MPC-0331",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from sqlglot import exp
 
@@ -172,7 +173,7 @@ class Reader:
     def _divide(self, node: exp.Div) -> Expr:
         """A quotient; a divisor that is known to be above 0 (a group's COUNT(*), NULLIF(n, 0)) says so in its range."""
         over, under = self.value(node.left), _bare(node.right)
-        if isinstance(under, exp.Nullif) and constants.number(under.expression) == literal(0):
+        if isinstance(under, exp.Nullif) and constants.value_of(under.expression) == 0:
             count = self.value(under.this)
             if self._counts(count):
                 return call("where", call("gt", count, literal(0)), self._above_zero(over, count), literal(None))
@@ -236,6 +237,8 @@ class Reader:
             return self._whole(node)
         value = self.value(node.this)
         kind = self.type(value).kind
+        if target.is_type(exp.DataType.Type.DECIMAL) and kind in ("int", "bool", "decimal"):
+            return call("rescale", value, literal(_digits(target)))
         if target.is_type(exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT):
             return value if kind == "float" else call("float", value)
         if target.is_type(exp.DataType.Type.BOOLEAN) and kind in ("int", "bool"):
@@ -258,6 +261,8 @@ class Reader:
         if dtype.kind == "float":
             hint = "CAST(TRUNC(x) AS BIGINT), which cuts the fraction off"
             raise refused(node, "rounding to a whole number", hint)
+        if dtype.kind == "decimal":
+            return call("int", call("rescale", value, literal(0)))
         if dtype.kind == "bool" and dtype.nullable:
             test = self.test(inner)
             return call("where", test.true, literal(1), call("where", test.false, literal(0), literal(None)))
@@ -344,9 +349,12 @@ class Reader:
 
     def _item(self, node: exp.Expr) -> Literal | None:
         at = constants.moment(node)
-        text = at if at is not None else constants.text(node)
+        text: str | int | float | None = at if at is not None else constants.text(node)
         if text is None:
-            return constants.number(node)
+            found = constants.value_of(node)
+            if found is None or isinstance(found, Decimal):
+                return None
+            text = found
         made = literal(text)
         assert isinstance(made, Literal)
         return made
@@ -391,6 +399,12 @@ class Reader:
             return logic.whole(made)
         known = call("notna", value)
         return Test(made, call("and", call("not", made), known), known)
+
+
+def _digits(target: exp.DataType) -> int:
+    """Digits behind the point of DECIMAL(p, s); DuckDB's default is DECIMAL(18, 3)."""
+    params = [int(str(param.this.this)) for param in target.expressions]
+    return 3 if not params else params[1] if len(params) > 1 else 0
 
 
 def _bare(node: exp.Expr) -> exp.Expr:

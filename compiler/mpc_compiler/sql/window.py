@@ -120,9 +120,8 @@ def _may_be_empty(rows: tuple[int | None, int | None]) -> bool:
 
 
 def _offset(node: exp.Expr, name: str, part: Part, reader: Reader) -> tuple[list[Win], Expr]:
-    distance = constants.number(node.args["offset"]) if node.args.get("offset") is not None else literal(1)
-    value = None if distance is None else distance.value
-    if not isinstance(value, int) or isinstance(value, bool):
+    value = constants.value_of(node.args["offset"]) if node.args.get("offset") is not None else 1
+    if not isinstance(value, int):
         raise refused(node, f"{describe(node)} by other than a whole number", f"{node.key.upper()}(x, 1)")
     expr = reader.value(node.this)
     win = Win(name, _OFFSETS[type(node)], part.key(expr), value)
@@ -166,7 +165,7 @@ def _end(node: exp.Window, spec: exp.Expr, name: str, sign: int) -> int | None:
         if towards != sign:
             raise refused(node, f"a frame that {name}s with UNBOUNDED {side}", "UNBOUNDED PRECEDING AND CURRENT ROW")
         return None
-    number = constants.number(value) if isinstance(value, exp.Expr) else None
-    if number is None or not isinstance(number.value, int):
+    number = constants.value_of(value) if isinstance(value, exp.Expr) else None
+    if not isinstance(number, int):
         raise refused(node, "a frame of other than whole numbers", "ROWS BETWEEN 2 PRECEDING AND CURRENT ROW")
-    return number.value * towards * sign
+    return number * towards * sign
