@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     push_filters,
     raise_above_joins,
     push_projections,
+    keep_with_owner,
     merge_projections,
     prune_columns,
     place_local,
