@@ -59,7 +59,7 @@ def collect(*frames: Lazy, to: str | Sequence[str] | None = None) -> list[Any]:
 
 
 def _scan(known: Profile) -> Rel:
-    return make(Scan(known.name, known.owner, known.fields, known.rows, known.keys))
+    return make(Scan(known.name, known.owner, known.fields, known.rows, known.keys, known.disjoint))
 
 
 class Session:

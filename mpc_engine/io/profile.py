@@ -48,6 +48,8 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Columns with public types.
     keys : tuple of tuple of str
         Sets of columns whose values, together, no two rows share: declared, or found by :func:`profile`.
+    disjoint : tuple of tuple of str
+        Declared keys whose values no other owner's table of the same name has.
     unsupported : dict of str to str
         Columns of types that cannot be used, with the type.
     """
@@ -57,6 +59,7 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: int
     fields: tuple[Field, ...]
     keys: tuple[tuple[str, ...], ...] = ()
+    disjoint: tuple[tuple[str, ...], ...] = ()
     unsupported: dict[str, str] = msgspec.field(default_factory=dict)
 
 
@@ -120,7 +123,7 @@ def _profile(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> Profile:
     ]
     unsupported = {name: text for name, text in columns if kinds[name] is None}
     keys = _keys(connection, table, ref, [field for field in fields if field.dtype.kind != "float"], rows)
-    return Profile(ref.name, owner, rows, tuple(fields), keys, unsupported)
+    return Profile(ref.name, owner, rows, tuple(fields), keys, ref.keys if ref.disjoint else (), unsupported)
 
 
 _LEADING = 4

@@ -33,6 +33,8 @@ class TableRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Declared public dictionaries of text columns.
     keys : tuple of tuple of str
         Declared sets of columns whose values, together, no two rows share.
+    disjoint : bool
+        Whether no other owner's table of the same name has a value of these keys.
     """
 
     name: str
@@ -41,6 +43,7 @@ class TableRef(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranges: dict[str, tuple[float | int, float | int]] = msgspec.field(default_factory=dict)
     dictionaries: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict)
     keys: tuple[tuple[str, ...], ...] = ()
+    disjoint: bool = False
 
 
 class Source:
@@ -58,6 +61,10 @@ class Source:
     keys : sequence of str or of sequences of str, optional
         Columns, or sets of columns, whose values no two rows share. Single columns and pairs of the first four are
         found without being declared. Joins need a key on one side.
+    disjoint : bool
+        For a table that several owners hold parts of: no other owner's table of this name has a value of the declared
+        `keys`, so they are keys of all parts together, which joins then rely on. Every owner declares it, and nobody
+        can check it: if it is not so, rows of the other tables find one of several partners, and results are wrong.
 
     Examples
     --------
@@ -72,11 +79,13 @@ class Source:
         ranges: Mapping[str, tuple[float | int, float | int]] | None = None,
         dictionaries: Mapping[str, Sequence[str]] | None = None,
         keys: Sequence[str | Sequence[str]] = (),
+        disjoint: bool = False,
     ) -> None:
         self.data = data
         self.ranges = dict(ranges or {})
         self.dictionaries = {name: tuple(sorted(values)) for name, values in (dictionaries or {}).items()}
         self.keys = tuple((key,) if isinstance(key, str) else tuple(key) for key in keys)
+        self.disjoint = disjoint
 
 
 def locate(name: str, data: Any, folder: Path) -> TableRef:
@@ -89,7 +98,7 @@ def locate(name: str, data: Any, folder: Path) -> TableRef:
     """
     source = data if isinstance(data, Source) else Source(data)
     kind, location = _place(name, source.data, folder)
-    return TableRef(name, kind, location, source.ranges, source.dictionaries, source.keys)
+    return TableRef(name, kind, location, source.ranges, source.dictionaries, source.keys, source.disjoint)
 
 
 def _place(name: str, data: Any, folder: Path) -> tuple[Literal["parquet", "csv", "sql"], str]:

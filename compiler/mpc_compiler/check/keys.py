@@ -19,11 +19,13 @@ from mpc_compiler.ir import (
     Rel,
     Scan,
     Shared,
+    Slice,
     Sort,
+    Union,
     Window,
 )
 
-__all__ = ["determined", "is_unique", "keys_of"]
+__all__ = ["determined", "is_unique", "keys_of", "slices_of"]
 
 Key = frozenset[str]
 
@@ -60,11 +62,67 @@ def _keys(rel: Rel) -> frozenset[Key]:
         return frozenset((frozenset(rel.keys),))
     if isinstance(rel, Join):
         return _join(rel)
+    if isinstance(rel, Union):
+        return frozenset(frozenset(name for _, name in part.key) for part in slices_of(rel))
     if isinstance(rel, Limit) and rel.count <= 1:
         return frozenset((frozenset(),))
     if isinstance(rel, Filter | Sort | Limit | Local | Window | Apply):
         return keys_of(rel.input)
     return frozenset()
+
+
+@functools.lru_cache(maxsize=16384)
+def slices_of(rel: Rel) -> frozenset[Slice]:
+    """The tables that several owners hold parts of, without overlap as these declare, of which the rows are.
+
+    Examples
+    --------
+    >>> from mpc_compiler.ir import DType, Field, make
+    >>> fields = tuple(Field(name, DType("int", lo=0, hi=9), ("a",)) for name in ("id", "x"))
+    >>> parts = [make(Scan(f"{o}.loans", o, fields, 5, keys=(("id",),), disjoint=(("id",),))) for o in "ab"]
+    >>> slices_of(make(Union(*parts)))
+    frozenset({Slice(table='loans', owners=('a', 'b'), key=(('id', 'id'),))})
+    >>> keys_of(make(Union(parts[0], parts[0])))
+    frozenset()
+    """
+    if isinstance(rel, Scan):
+        names = {field.name for field in rel.fields}
+        table = rel.table.partition(".")[2]
+        held = [key for key in rel.disjoint if names.issuperset(key)]
+        return frozenset(Slice(table, (rel.owner,), tuple((name, name) for name in sorted(key))) for key in held)
+    if isinstance(rel, Shared):
+        return frozenset(rel.slices)
+    if isinstance(rel, Project):
+        return _renamed_slices(rel)
+    if isinstance(rel, Union):
+        return frozenset(
+            Slice(a.table, tuple(sorted({*a.owners, *b.owners})), a.key)
+            for a in slices_of(rel.left)
+            for b in slices_of(rel.right)
+            if (a.table, a.key) == (b.table, b.key) and not {*a.owners} & {*b.owners}
+        )
+    if isinstance(rel, Filter | Sort | Limit | Local | Window | Apply):
+        return slices_of(rel.input)
+    if isinstance(rel, Join) and (rel.how in ("semi", "anti", "cross") or _looks_up(rel)):
+        return slices_of(rel.left)
+    return frozenset()
+
+
+def _looks_up(rel: Join) -> bool:
+    """Whether each row of the left side is there at most once."""
+    return rel.how in ("inner", "left") and is_unique(rel.right, rel.right_on)
+
+
+def _renamed_slices(rel: Project) -> frozenset[Slice]:
+    names: dict[str, str] = {}
+    for item in rel.items:
+        if isinstance(item.expr, Column):
+            names.setdefault(item.expr.name, item.name)
+    return frozenset(
+        Slice(part.table, part.owners, tuple((name, names[held]) for name, held in part.key))
+        for part in slices_of(rel.input)
+        if all(held in names for _, held in part.key)
+    )
 
 
 def _source(expr: Expr) -> str | None:

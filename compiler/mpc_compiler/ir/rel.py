@@ -31,6 +31,7 @@ __all__ = [
     "Rel",
     "Scan",
     "Shared",
+    "Slice",
     "Sort",
     "SortBy",
     "Union",
@@ -59,7 +60,8 @@ class Scan(_Node, frozen=True, tag="scan"):
     """A table of one owner, as its public profile describes it.
 
     ``rows`` is the public number of rows; ``fields`` carry types, ranges and dictionaries; ``keys`` are sets of
-    columns whose values, together, no two rows share.
+    columns whose values, together, no two rows share. ``disjoint`` are those of them whose values, as their owner
+    declares, no other owner's table of the same name has: they are keys of the union of these tables.
     """
 
     table: str
@@ -67,6 +69,7 @@ class Scan(_Node, frozen=True, tag="scan"):
     fields: tuple[Field, ...]
     rows: int
     keys: tuple[tuple[str, ...], ...] = ()
+    disjoint: tuple[tuple[str, ...], ...] = ()
 
 
 class Item(msgspec.Struct, frozen=True, cache_hash=True):
@@ -190,10 +193,19 @@ class Local(_Node, frozen=True, tag="local"):
     input: Rel
 
 
+class Slice(msgspec.Struct, frozen=True, cache_hash=True, order=True):
+    """Rows of a table that ``owners`` divide among them: names of a key of the table, and what they are called here."""
+
+    table: str
+    owners: tuple[str, ...]
+    key: tuple[tuple[str, str], ...]
+
+
 class Shared(_Node, frozen=True, tag="shared"):
     """A relation whose columns owners share. Made by lowering; never part of a plan that travels.
 
-    ``columns`` gives, for each field, the name of the shared column of the input ``source``.
+    ``columns`` gives, for each field, the name of the shared column of the input ``source``; ``slices`` say of which
+    tables that owners divide among them the rows are (:func:`mpc_compiler.check.keys.slices_of`).
     """
 
     source: str
@@ -201,6 +213,7 @@ class Shared(_Node, frozen=True, tag="shared"):
     columns: tuple[str, ...]
     rows: int
     keys: tuple[tuple[str, ...], ...] = ()
+    slices: tuple[Slice, ...] = ()
 
 
 class Block(msgspec.Struct, frozen=True, cache_hash=True):
