@@ -113,7 +113,6 @@ def test_mistakes(session: mpc.Session, query: str, code: str, message: str, pla
          "line 1, column 36"),
         ("SELECT l.id FROM loans l LEFT JOIN events e ON l.id = e.id AND l.amount > e.at",
          "a condition over both sides of a LEFT JOIN", "line 1, column 64"),
-        ("SELECT l.id FROM loans l FULL JOIN scores s USING (id)", "FULL JOIN with USING", "line 1, column 36"),
         ("SELECT id FROM loans WHERE id NOT IN (SELECT at FROM events)",
          "NOT IN of a subquery whose column may be NULL, which is never true beside a NULL,", "line 1, column 28"),
         ("SELECT (SELECT score FROM scores) AS m FROM loans",

@@ -77,7 +77,9 @@ def expr_field(expr: Expr, schema: Schema) -> Field:
     except SchemaError as error:
         error.node = error.node or expr
         raise
-    if len(owners) > 1 and not computable(expr):
+    # A column of a union has several owners, each of whom can compute with its own rows.
+    of_rows = len({arg.owners for arg in args if arg.owners}) == 1 and not any(isinstance(a, Call) for a in expr.args)
+    if len(owners) > 1 and not of_rows and not computable(expr):
         raise UnsupportedError(
             f"{expr.op!r} over columns of {' and '.join(owners)} cannot be computed on secrets",
             code="MPC-0303",

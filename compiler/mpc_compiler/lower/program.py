@@ -213,7 +213,10 @@ class _Run:
             below = self.table(rel.input)
             schema = schema_of(rel.input)
             columns = {item.name: evaluate(item.expr, below, schema) for item in rel.items}
-            return Table(columns, below.valid, below.order, order_bits=below.order_bits)
+            valid = below.valid
+            if not columns and valid is None and below.order is None:  # nothing else says how many rows there are
+                valid = jnp.ones(below.rows, jnp.bool_)
+            return Table(columns, valid, below.order, order_bits=below.order_bits)
         if isinstance(rel, Filter):
             below = self.table(rel.input)
             mask = evaluate(rel.predicate, below, schema_of(rel.input))

@@ -18,6 +18,7 @@ from mpc_compiler.ir import (
     Rel,
     Scan,
     Sort,
+    Union,
     Window,
     call,
     column,
@@ -113,6 +114,8 @@ def _provided(rel: Rel, expr: Expr) -> tuple[Rel, str] | None:
             return None
         inputs = (made[0], rel.model) if isinstance(rel, Apply) else (made[0],)
         return rebuild(rel, inputs), made[1]
+    if isinstance(rel, Union):
+        return _of_both(rel, expr)
     if isinstance(rel, Join):
         for side in KEPT[rel.how]:
             below = getattr(rel, side)
@@ -125,6 +128,20 @@ def _provided(rel: Rel, expr: Expr) -> tuple[Rel, str] | None:
                     return None
                 return rebuild(rel, (made[0], rel.right) if side == "left" else (rel.left, made[0])), made[1]
     return None
+
+
+def _of_both(rel: Union, expr: Expr) -> tuple[Rel, str] | None:
+    """Computed by the owner of each part, under one name."""
+    made = [_provided(side, expr) for side in (rel.left, rel.right)]
+    names = schema_of(rel).names
+    fresh = next(name for count in range(1, len(names) + 2) if (name := f"own~{count}") not in names)
+    sides = []
+    for found in made:
+        if found is None:
+            return None
+        items = (*(Item(name, column(name)) for name in names), Item(fresh, column(found[1])))
+        sides.append(make(Project(found[0], items)))
+    return make(Union(*sides)), fresh
 
 
 def _with(rel: Rel, expr: Expr, *, over: Rel | None = None) -> tuple[Rel, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mpc_compiler.check import expr_field, owners_of, schema_of
 from mpc_compiler.ir import (
     Call,
+    Column,
     Expr,
     Filter,
     Item,
@@ -99,9 +100,12 @@ def _sink_side(join: Join, side: str, exprs: dict[str, Expr]) -> tuple[Join, dic
     if len(owners_of(below)) > 1:
         pushed = {name: column(name) for name in schema.names} | {name: expr for expr, name in made.items()}
         inner, left = _sink(below, dict(pushed))
-        names = {name: expr.name for name, expr in left.items() if name in made.values()}  # type: ignore[union-attr]
-        rest = {key: _renamed(expr, names) for key, expr in rest.items()}
-        moved: Rel = inner
+        if all(isinstance(expr, Column) for expr in left.values()):
+            names = {name: expr.name for name, expr in left.items() if isinstance(expr, Column)}
+            rest = {key: _renamed(expr, {new: names[new] for new in made.values()}) for key, expr in rest.items()}
+            moved: Rel = inner
+        else:
+            moved = make(Project(inner, tuple(Item(name, expr) for name, expr in left.items())))
     else:
         items = [Item(name, column(name)) for name in schema.names] + [Item(name, expr) for expr, name in made.items()]
         moved = make(Project(below, tuple(items)))

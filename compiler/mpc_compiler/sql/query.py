@@ -222,11 +222,12 @@ class _Query:
         named_windows(node, [window for item in parts for window in windows_in(item)])
         attached = Attached(scope, self)
         if keys or having is not None or any(next(aggregates_in(item), None) for item in parts):
-            attached.prepare([*keys, *(found for item in parts for found in _inside_aggregates(item))])
+            inside = [*keys, *(found for item in parts for found in _inside_aggregates(item))]
+            attached.prepare(inside)
             groups = Grouping(attached.reader(), keys, _aliases(node))
             for item in parts:
                 groups.aggregates(item)
-            attached = Attached(groups.scope(), self, groups.reader)
+            attached = Attached(groups.scope(), self, groups.reader, inside)
             for condition in conjuncts(having.this) if having is not None else ():
                 attached.keep(condition)
         attached.prepare(parts)
@@ -388,7 +389,7 @@ def _star(node: exp.Expr, scope: Scope) -> list[_Output]:
     return [
         _Output(name, None, column(held))
         for table in tables
-        for name, held in table.columns.items()
+        for name, held in (table.columns if isinstance(node, exp.Column) else table.shown).items()
         if isinstance(node, exp.Column) or name not in table.merged
     ]
 

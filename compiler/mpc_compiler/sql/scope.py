@@ -20,14 +20,21 @@ class Bound:
     """A table of FROM: its alias, its owner (for ``owner.table.column``), and its columns.
 
     ``columns`` maps names in the query to names in the relation, which start with ``label`` where there are several
-    tables; ``merged`` are those that USING made one with a column of an earlier table.
+    tables; ``merged`` are those that USING made one with a column of an earlier table, and ``instead`` the columns that
+    these names mean there when no table is named.
     """
 
     alias: str
     owner: str
     columns: dict[str, str]
     merged: set[str] = field(default_factory=set)
+    instead: dict[str, str] = field(default_factory=dict)
     label: str = ""
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """What ``*`` and names without a table mean."""
+        return self.columns | self.instead
 
 
 @dataclass
@@ -73,7 +80,8 @@ class Scope:
                 if same(name, node.name) and (node.table or name not in table.merged)
             ]
             if len(found) == 1:
-                return found[0][0].columns[found[0][1]]
+                table, name = found[0]
+                return table.columns[name] if node.table else table.shown[name]
             if found:
                 of = " and ".join(f"{table.alias}.{name}" for table, name in found)
                 raise SchemaError(

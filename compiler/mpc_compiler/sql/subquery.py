@@ -77,9 +77,18 @@ class Attached:
     planner : Planner
     reader : callable, optional
         Makes the reader of outer expressions over a scope; by default a plain one.
+    below : sequence of nodes
+        Expressions that are computed already, below the groups: the subqueries in them are not answered again.
     """
 
-    def __init__(self, scope: Scope, planner: Planner, reader: Callable[[Scope, Known], Reader] | None = None) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        planner: Planner,
+        reader: Callable[[Scope, Known], Reader] | None = None,
+        below: Sequence[exp.Expr] = (),
+    ) -> None:
+        self._below = {id(found) for node in below for found in subqueries(node)}
         self.scope = scope
         self._planner = planner
         self._reader = reader or Reader
@@ -122,7 +131,7 @@ class Attached:
 
     def _answer(self, node: exp.Expr, *, must: bool) -> None:
         """Find what a subquery gives; rows without it may be dropped if it ``must`` be there."""
-        if id(node) in self._answers:
+        if id(node) in self._answers or id(node) in self._below:
             return
 
         def step() -> None:

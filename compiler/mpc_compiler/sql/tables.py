@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from mpc_compiler.check import rows_of, schema_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Item, Project, column, make
+from mpc_compiler.ir import Item, Project, call, column, make
 from mpc_compiler.sql.conditions import bare, conjuncts, implied
 from mpc_compiler.sql.free import free_columns, subqueries
 from mpc_compiler.sql.graph import Classes, comparable, join_all, key_of
@@ -89,6 +89,23 @@ class _Condition:
         return all(any(part.holds(name) for part in parts) for name in self.reads)
 
 
+@dataclass(frozen=True)
+class _Merged:
+    """A column of USING: the table and name that show it, and the columns of both sides."""
+
+    table: Bound
+    name: str
+    left: str
+    right: str
+
+    def show(self, part: Part, kind: str) -> None:
+        """Show the value of the side whose rows are all kept, or of either."""
+        if kind == "RIGHT":
+            self.table.instead[self.name] = self.right
+        elif kind == "FULL":
+            self.table.instead[self.name] = part.key(call("fillna", column(self.left), column(self.right)))
+
+
 class _Rows:
     def __init__(self, select: exp.Select, parts: list[Part], queries: Queries, outer: Scope | None) -> None:
         self._queries = queries
@@ -113,7 +130,7 @@ class _Rows:
             if alone:  # a comma binds less than JOIN
                 done, group = [*done, *group], [entry]
             elif kind in ("INNER", "CROSS"):
-                self._on += self._read(self._demands(join, group, entry))
+                self._on += self._read(self._demands(join, group, entry)[0])
                 group.append(entry)
             elif kind in ("LEFT", "RIGHT", "FULL", "SEMI", "ANTI", "LEFT SEMI", "LEFT ANTI"):
                 group = [self._explicit(join, kind.removeprefix("LEFT ") or kind, group, entry)]
@@ -130,14 +147,18 @@ class _Rows:
         self._on = [item for item in self._on if item not in mine]
         self._where = [item for item in self._where if item not in before]
         left = self._combined(group, [*mine, *before])
-        demands = self._demands(join, [left], entry, kind)
-        return outer_join(kind, left, entry, [(item.node, item.reads) for item in self._read(demands)], join,
-                          self._queries.apply)  # fmt: skip
+        demands, merged = self._demands(join, [left], entry)
+        read = [(item.node, item.reads) for item in self._read(demands)]
+        made = outer_join(kind, left, entry, read, join, self._queries.apply)
+        for name in merged:
+            name.show(made, kind)
+        return made
 
-    def _demands(self, join: exp.Join, left: Sequence[Part], right: Part, kind: str = "INNER") -> list[exp.Expr]:
-        """Everything that ON and USING demand, cut at AND."""
-        found = [_using(name, left, right, join, kind) for name in join.args.get("using") or ()]
-        return found + (conjuncts(join.args["on"]) if join.args.get("on") is not None else [])
+    def _demands(self, join: exp.Join, left: Sequence[Part], right: Part) -> tuple[list[exp.Expr], list[_Merged]]:
+        """Everything that ON and USING demand, cut at AND, and the columns that USING makes one."""
+        using = [_using(name, left, right) for name in join.args.get("using") or ()]
+        on = conjuncts(join.args["on"]) if join.args.get("on") is not None else []
+        return [*(condition for condition, _ in using), *on], [merged for _, merged in using]
 
     def _read(self, nodes: Sequence[exp.Expr]) -> list[_Condition]:
         """Conditions with what they read; those over an outer query are set aside."""
@@ -223,20 +244,17 @@ def _home(node: exp.Expr, parts: Sequence[Part]) -> Part | None:
     return next((part for part in parts if all(map(part.holds, names))), None) if names else None
 
 
-def _using(name: exp.Expr, left: Sequence[Part], right: Part, join: exp.Join, kind: str) -> exp.Expr:
-    """The equality that USING stands for; the column is then one, that of the side whose rows are all kept."""
-    if kind == "FULL":
-        raise refused(join, "FULL JOIN with USING", "ON a.key = b.key, and COALESCE(a.key, b.key)")
+def _using(name: exp.Expr, left: Sequence[Part], right: Part) -> tuple[exp.Expr, _Merged]:
+    """The equality that USING stands for; the column is then one, where the earlier table has it."""
     pair = []
     for parts in (left, [right]):
         tables = [table for part in parts for table in part.tables]
-        scope = Scope(right.rel, tables)
         node = exp.column(name.copy())
-        held = scope.column(node)
-        pair.append((node, held, next(table for table in tables if held in table.columns.values())))
-    gone = pair[0] if kind == "RIGHT" else pair[1]
-    gone[2].merged.update(name for name, held in gone[2].columns.items() if held == gone[1])
-    made = exp.EQ(this=pair[0][0], expression=pair[1][0])
-    for node, held, table in pair:
-        pin(node, table, held)
-    return made
+        held = Scope(right.rel, tables).column(node)
+        pair.append((node, held, next(table for table in tables if held in table.shown.values())))
+    (first, held, table), (second, other, gone) = pair
+    gone.merged.update(name for name, column in gone.columns.items() if column == other)
+    pin(first, table, held)
+    pin(second, gone, other)
+    shown = next(name for name, column in table.shown.items() if column == held)
+    return exp.EQ(this=first, expression=second), _Merged(table, shown, held, other)
