@@ -136,6 +136,30 @@ void bind_gates(nb::module_& m, Isa isa) {
      "One party's masked part of the second number's bit at the first difference.");
 }
 
+void bind_plane_gates(nb::module_& m, Isa isa) {
+  m.def("plane_gates_local", [isa](const Rows& x0, const Rows& x1, const Array<const std::uint32_t, 2>& terms,
+                                   const Index& starts, std::uint64_t flip0, std::uint64_t flip1, const Rows& mask,
+                                   const RowsOut& out) {
+    const std::size_t planes = x0.shape(0), words = x0.shape(1), gates = out.shape(0);
+    require(x1.shape(0) == planes && x1.shape(1) == words && out.shape(1) == words, "planes have other shapes");
+    require(mask.shape(0) == gates && mask.shape(1) == words, "mask has another shape");
+    require(terms.shape(1) == 3 && starts.size() == gates + 1, "terms have another shape");
+    const std::uint32_t *begin = starts.data(), *term = terms.data();
+    for (std::size_t g = 0; g < gates; ++g) require(begin[g] <= begin[g + 1], "starts must not decrease");
+    require(begin[gates] <= terms.shape(0), "an index is out of range");
+    for (std::size_t t = 0; t < terms.shape(0); ++t) {
+      const std::uint32_t b = term[3 * t + 1];
+      require(term[3 * t] < planes && term[3 * t + 2] < planes &&
+                  (b < planes || b == mpc_kernels::kNoPlane || b == mpc_kernels::kOnes),
+              "an index is out of range");
+    }
+    nb::gil_scoped_release release;
+    mpc_kernels::plane_gates_local(x0.data(), x1.data(), term, begin, gates, words, flip0, flip1, mask.data(),
+                                   out.data(), isa);
+  }, "x0"_a.noconvert(), "x1"_a.noconvert(), "terms"_a.noconvert(), "starts"_a.noconvert(), "flip0"_a, "flip1"_a,
+     "mask"_a.noconvert(), "out"_a.noconvert(), "One party's masked parts of inner products of planes.");
+}
+
 void bind_permute(nb::module_& m) {
   m.def("gather_rows_var", [](const Rows& rows, const Index& index, const RowsOut& out) {
     in_range(index, rows.shape(0));
@@ -179,5 +203,6 @@ void bind_permute(nb::module_& m) {
 void bind_bits(nb::module_& m, Isa isa) {
   bind_planes(m, isa);
   bind_gates(m, isa);
+  bind_plane_gates(m, isa);
   bind_permute(m);
 }

@@ -63,6 +63,11 @@ class BitKernels(Protocol):
     ) -> None:
         """One party's masked part of the second number's bit at the first difference."""
 
+    def plane_gates_local(
+        self, x0: Words, x1: Words, terms: Index, starts: Index, flip0: int, flip1: int, mask: Words, out: Words
+    ) -> None:
+        """One party's masked parts of inner products of planes."""
+
     def gather_rows_var(self, rows: Words, index: Index, out: Words) -> None:
         """Rows picked by index."""
 

@@ -95,6 +95,19 @@ def first_difference_local(
     out[...] = total
 
 
+def plane_gates_local(
+    x0: Words, x1: Words, terms: Index, starts: Index, flip0: int, flip1: int, mask: Words, out: Words
+) -> None:
+    """One party's masked parts of inner products of planes; see `mpc_kernels.plane_gates_local`."""
+    parts = mask.copy()
+    for g, part in enumerate(parts):
+        for a, b, y in terms[starts[g] : starts[g + 1]].tolist():
+            second = {2**32 - 1: (0, 0), 2**32 - 2: (flip0, flip1)}.get(b)
+            b0, b1 = (x0[b], x1[b]) if second is None else (np.uint64(flip) for flip in second)
+            and_local(x0[a] ^ b0, x1[a] ^ b1, x0[y], x1[y], part.copy(), part)
+    out[...] = parts
+
+
 def gather_rows_var(rows: Words, index: Index, out: Words) -> None:
     """Rows picked by index."""
     out[...] = rows[index]

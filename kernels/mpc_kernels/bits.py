@@ -267,3 +267,40 @@ def first_difference_local(
     result = np.empty_like(mask) if out is None else out
     BACKEND.first_difference_local(*prefix, *bits, count, words, *flip, mask, result)
     return result
+
+
+NO_PLANE, ONES = 2**32 - 1, 2**32 - 2
+
+
+def plane_gates_local(
+    x: tuple[Words, Words], terms: Index, starts: Index, *, flip: tuple[int, int], mask: Words, out: Words
+) -> Words:
+    """Compute one party's masked parts of many gates on planes, each an inner product of bits: one AND each.
+
+    Parameters
+    ----------
+    x : pair of ndarray of uint64, shape [planes, words]
+        Components.
+    terms : ndarray of uint32, shape [terms, 3]
+        ``(a, b, y)`` means ``(x[a] ^ x[b])·x[y]``; b may be NO_PLANE, or ONES for the constant 1.
+    starts : ndarray of uint32, shape [gates + 1]
+        Gate g sums the terms ``starts[g]:starts[g + 1]``.
+    flip : pair of int
+        All ones for the component that carries public constants at this party, else 0.
+    mask : ndarray of uint64, shape [gates, words]
+        Parts of sharings of zero.
+    out : ndarray of uint64, shape [gates, words]
+        Overwritten; may be `mask`, and planes of x that no gate reads.
+
+    Returns
+    -------
+    ndarray of uint64
+        `out`.
+
+    Raises
+    ------
+    ValueError
+        For another dtype, shape or layout, or an index out of range.
+    """
+    BACKEND.plane_gates_local(*x, terms, starts, *flip, mask, out)
+    return out

@@ -352,6 +352,45 @@ MPC_LOOP void first_difference_local_loop(const std::uint64_t* p0, const std::ui
   }
 }
 
+MPC_LOOP void plane_gates_local_loop(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint32_t* terms,
+                                     const std::uint32_t* starts, std::size_t gates, std::size_t words,
+                                     std::uint64_t flip0, std::uint64_t flip1, const std::uint64_t* mask,
+                                     std::uint64_t* out) {
+  for (std::size_t from = 0; from < words; from += kChunk) {
+    const std::size_t count = std::min(words - from, kChunk);
+    for (std::size_t g = 0; g < gates; ++g) {
+      std::uint64_t* to = out + g * words + from;
+      const std::uint64_t* with = mask + g * words + from;
+      if (to != with) std::copy_n(with, count, to);
+      for (std::size_t t = starts[g]; t < starts[g + 1]; ++t) {
+        const std::size_t a = terms[3 * t] * words + from, b = terms[3 * t + 1], y = terms[3 * t + 2] * words + from;
+        const std::uint64_t *a0 = x0 + a, *a1 = x1 + a, *y0 = x0 + y, *y1 = x1 + y;
+        if (b == kNoPlane) {
+#pragma GCC ivdep
+          for (std::size_t i = 0; i < count; ++i) to[i] ^= (a0[i] & (y0[i] ^ y1[i])) ^ (a1[i] & y0[i]);
+        } else if (b == kOnes) {
+#pragma GCC ivdep
+          for (std::size_t i = 0; i < count; ++i) {
+            to[i] ^= ((a0[i] ^ flip0) & (y0[i] ^ y1[i])) ^ ((a1[i] ^ flip1) & y0[i]);
+          }
+        } else {
+          const std::uint64_t *b0 = x0 + b * words + from, *b1 = x1 + b * words + from;
+#pragma GCC ivdep
+          for (std::size_t i = 0; i < count; ++i) {
+            to[i] ^= ((a0[i] ^ b0[i]) & (y0[i] ^ y1[i])) ^ ((a1[i] ^ b1[i]) & y0[i]);
+          }
+        }
+      }
+    }
+  }
+}
+
+MPC_DISPATCH(plane_gates_local,
+             (const std::uint64_t* x0, const std::uint64_t* x1, const std::uint32_t* terms,
+              const std::uint32_t* starts, std::size_t gates, std::size_t words, std::uint64_t flip0,
+              std::uint64_t flip1, const std::uint64_t* mask, std::uint64_t* out),
+             (x0, x1, terms, starts, gates, words, flip0, flip1, mask, out))
+
 MPC_DISPATCH(rows_to_planes,
              (const std::uint64_t* rows, std::size_t n, std::size_t width, const std::uint32_t* order,
               std::size_t bits, std::uint64_t* out),

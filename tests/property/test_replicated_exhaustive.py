@@ -67,8 +67,8 @@ def test_numbers_become_bits_however_they_are_shared(width: int) -> None:
 
 
 def compare_plans(width: int) -> list[compare.Plan | None]:
-    """Every way to cut a comparison into segments of even length."""
-    return [compare._even_plan(width, segments) for segments in range(1, width + 1)] or [None]
+    """A comparison in every number of rounds."""
+    return [compare._built(width, rounds, True) for rounds, _ in compare._choices(width, True)] if width else [None]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5])

@@ -39,7 +39,7 @@ def reveal(shares: list[Bits]) -> np.ndarray:
 
 
 def plans(width: int) -> list[Plan]:
-    return [compare._even_plan(width, segments) for segments in sorted({1, 2, 3, 5, width}) if segments <= width]
+    return [compare._built(width, rounds, True) for rounds, _ in compare._choices(width, True)]
 
 
 @pytest.mark.parametrize("rows", ROWS)
@@ -92,15 +92,15 @@ def test_select(rows: int) -> None:
 def test_all_pairs_of_a_tiny_ring() -> None:
     x, y = (part.ravel().astype(np.uint64) for part in np.meshgrid(np.arange(32), np.arange(32)))
     xs, ys = share(x, 5), share(y, 5)
-    for how in (compare._even_plan(5, segments) for segments in range(1, 6)):
+    for how in plans(5):
         done = run(lambda p, how=how: compare.less_than(p, xs[p.rank], ys[p.rank], how=how))
         np.testing.assert_array_equal(reveal(done.results), x < y)
 
 
 def test_plans_trade_rounds_for_bytes() -> None:
-    assert plan(50, 1, FEW_BYTES).widths == (50,)
-    assert plan(50, 1, FEW_BYTES).ands == 50
-    assert plan(50, 1, FEW_ROUNDS).rounds == 7
+    assert (plan(50, 1, FEW_BYTES).ands, plan(50, 1, FEW_BYTES).rounds) == (50, 10)
+    assert plan(50, 1, FEW_BYTES, ties=False).ands == 49
+    assert plan(50, 1, FEW_ROUNDS).rounds == 6
     assert plan(50, 1 << 12).rounds <= 12
     assert plan(50, 1 << 12).ands <= 65
     with pytest.raises(ValueError, match="no bits"):

@@ -74,7 +74,7 @@ def _bits_of(n: int, bits: int) -> Cost:
 
 
 def compare_native(n: int, bits: int = 64) -> Cost:
-    """Whether a difference of `bits` bits is negative: 1.2 ANDs a bit, or more of them in fewer rounds."""
+    """Whether a difference of `bits` bits is negative: an AND a bit, or some more of them in fewer rounds."""
     return Cost(3 + bits.bit_length(), n * (bits + int(3.6 * bits)) // 8, n * bits // 4, exact=False)
 
 
@@ -101,10 +101,10 @@ def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0
         return ZERO
     wide = bits + (n - 1).bit_length()
     comparisons = min(n * (n - 1) / 2, n * (log2(n) + 0.8) + 0.35 * _SPARE)
-    ands = 1.2 * wide + 1
+    ands = 1.15 * wide + 1
     steps = max(1.0, 1.5 * log2(n) - 1.5 * max(0.0, log2(max(1.0, 2 * _SPARE / n)) - 3))
     size, work = round(comparisons * ands * 3 / 8), round(comparisons * wide / 4)
-    rank = Cost(round(8 * steps), size, work, exact=False)
+    rank = Cost(round(6.5 * steps), size, work, exact=False)
     return _bits_of(n, bits - known) + _moved(n, [*[1] * wide, *widths]) + rank
 
 

@@ -64,4 +64,14 @@ void first_difference_local(const std::uint64_t* p0, const std::uint64_t* p1, co
                             std::uint64_t flip0, std::uint64_t flip1, const std::uint64_t* mask, std::uint64_t* out,
                             Isa isa);
 
+// One party's parts of many gates on planes x = (x0, x1) of `words` words each. Gate g is the inner product of the terms
+// starts[g], ..., starts[g + 1] - 1; term t is (x[a] ^ x[b])·x[y] for (a, b, y) = terms[3 t ..]:
+//   out[g] = mask[g] ^ the part of the sum of its terms
+// b may be kNoPlane for x[a]·x[y], or kOnes for the constant 1, which `flip0`, `flip1` add: all ones at the party whose
+// component carries constants, else 0. `out` may be `mask`, and part of x0 if no gate reads it.
+constexpr std::uint32_t kNoPlane = 0xffffffffU, kOnes = 0xfffffffeU;
+void plane_gates_local(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint32_t* terms,
+                       const std::uint32_t* starts, std::size_t gates, std::size_t words, std::uint64_t flip0,
+                       std::uint64_t flip1, const std::uint64_t* mask, std::uint64_t* out, Isa isa);
+
 }  // namespace mpc_kernels

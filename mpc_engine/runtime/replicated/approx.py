@@ -74,7 +74,7 @@ def sigmoid_cost(size: int, *, magnitude: int = MAGNITUDE) -> PartyCost:
     Examples
     --------
     >>> sigmoid_cost(64_000).total / 64_000
-    379.5
+    370.5
     """
     compared = msb_cost(3 * size, blunt_width(magnitude + 1))
     depth = (1, 1, 2, 1, 1)  # products in the argument, T_2, T_3 and T_4, T_8, the series

@@ -180,12 +180,12 @@ def rank_cost(rows: int, bits: int, link: Link = LAN) -> PartyCost:
     expected = comparisons(rows, spare)
     if expected == rows * (rows - 1) / 2:
         return opened_cost(round(expected), bits, link)
-    how = plan(bits, plane_words(rows), link)
+    how = plan(bits, plane_words(rows), link, ties=False)
     return _even(round(steps(rows, spare) * how.rounds), round(expected * (how.ands + 1) / 8))
 
 
 def opened_cost(count: int, bits: int, link: Link = LAN) -> PartyCost:
     """Return what one step of `count` comparisons of shuffled rows costs, opening the results included."""
     words = plane_words(count)
-    how = plan(bits, words, link)
+    how = plan(bits, words, link, ties=False)
     return _even(how.rounds, 8 * words * (how.ands + 1))

@@ -1,13 +1,16 @@
-"""Comparison of secret numbers on bit planes: less-than with few AND gates or few rounds, equality, mux.
+"""Comparison of secret numbers on bit planes: less-than with few AND gates in few rounds, equality, mux.
 
-Cut the b bits, most significant first, into m segments. Within a segment the prefixes P_t = "equal down to bit t" cost
-an AND a bit, one round a bit, all segments at once. P_{t-1} ^ P_t marks the first difference, so a segment's result is
-the inner product of those marks with b's bits: one AND, however long the segment. The segments' equalities are made
-prefixes Q by a parallel prefix (Sklansky, "Conditional-Sum Addition Logic", 1960), and the result is the inner product
-of Q with the segments' results. That is b + m log2(m) / 2 + 1 ANDs or so in b/m + log2 m + 1 rounds: m = 1 is as cheap
-as the ripple comparator, one AND a bit in b rounds; m = b is a tree; between lie 1.2 ANDs a bit in 10 rounds for 50
-bits. :func:`plan` picks m by the cost of rounds and bytes. The inner products use that a product of replicated shares
-is additive before its message (Araki et al., CCS 2016).
+A run of bits, most significant first, is described by E, whether a and b agree in it, and by V, which is "a < b" where
+they do not (and anything where they do). For one bit these are the complement of a ^ b, and b itself. A run put
+together from k runs has, with P_j = E_1 ... E_j and P_0 = 1,
+
+    E = P_k        V = sum over j < k of (P_{j-1} ^ P_j) V_j, and P_{k-1} V_k
+
+one AND for each P_j after the first, and one for V, because an inner product of replicated bits is additive before its
+message, however long it is (Araki et al., CCS 2016). All runs at one level of this tree work in the same rounds, and
+later ones may be longer, since the products of the earlier ones take time. :func:`plan` picks the tree with fewest ANDs
+for every number of rounds (exactly, by dynamic programming), and of these the cheapest: 50 bits take 61 ANDs in 6
+rounds, or 49 in 10. Where numbers may be equal, V of the last bit has to be exact, which costs one AND.
 """
 
 from __future__ import annotations
@@ -31,9 +34,9 @@ from mpc_engine.runtime.replicated.bits import (
     zero_bits,
 )
 from mpc_engine.runtime.replicated.core import Replicated
-from mpc_kernels.bits import and_local, dot_local, first_difference_local, plane_words
+from mpc_kernels.bits import NO_PLANE, ONES, plane_gates_local, plane_words
 
-__all__ = ["LAN", "Link", "Plan", "equal", "first_difference", "less_than", "mux", "plan"]
+__all__ = ["LAN", "Link", "Plan", "Step", "equal", "first_difference", "less_than", "mux", "plan", "work_planes"]
 
 
 class Link(NamedTuple):
@@ -46,61 +49,74 @@ class Link(NamedTuple):
 LAN = Link()
 
 
-@dataclass(frozen=True)
+Children = list[tuple[int, int]]
+"""E and V of the runs that a run is put together from: planes."""
+
+
+class Step(NamedTuple):
+    """The gates of one round; see :func:`mpc_kernels.bits.plane_gates_local`.
+
+    Attributes
+    ----------
+    terms : ndarray of uint32, shape [terms, 3]
+    starts : ndarray of uint32, shape [gates + 1]
+    """
+
+    terms: NDArray[np.uint32]
+    starts: NDArray[np.uint32]
+
+    @property
+    def gates(self) -> int:
+        """How many."""
+        return len(self.starts) - 1
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """How numbers of `bits` bits are compared.
 
     Attributes
     ----------
     bits : int
-    widths : tuple of int
-        Bits of each segment, most significant segment first; non-increasing.
+    steps : tuple of Step
+        Round by round. Planes 0, 1, ... are E of each bit, most significant first, then follow V of each bit, then the
+        results of all gates but the last, which is the result.
     """
 
     bits: int
-    widths: tuple[int, ...]
-
-    @functools.cached_property
-    def counts(self) -> NDArray[np.uint64]:
-        """How many segments have a bit t, for t = 0, 1, ..."""
-        return np.array([sum(width > t for width in self.widths) for t in range(self.widths[0])], np.uint64)
+    steps: tuple[Step, ...]
 
     @functools.cached_property
     def order(self) -> NDArray[np.uint32]:
-        """The bit (0 is least significant) that each plane holds: step by step, segment by segment."""
-        tops = self.bits - 1 - np.concatenate([[0], np.cumsum(self.widths)[:-1]])
-        steps = [tops[: int(count)] - t for t, count in enumerate(self.counts)]
-        order: NDArray[np.uint32] = np.concatenate(steps).astype(np.uint32)
-        return order
-
-    @functools.cached_property
-    def prefix(self) -> tuple[tuple[NDArray[np.intp], NDArray[np.intp]], ...]:
-        """Steps of the parallel prefix over all segments but the last: (targets, sources)."""
-        size = len(self.widths) - 1
-        steps = []
-        for distance in (1 << k for k in range(max(size - 1, 0).bit_length())):
-            targets = np.array([i for i in range(size) if i & distance], np.intp)
-            steps.append((targets, (targets // distance) * distance - 1))
-        return tuple(steps)
+        """The bit (0 is least significant) that each plane holds."""
+        return np.arange(self.bits - 1, -1, -1, dtype=np.uint32)
 
     @functools.cached_property
     def ands(self) -> int:
         """AND gates, that is bits which every party sends for one comparison."""
-        segments = len(self.widths)
-        if segments == 1:
-            return self.bits
-        return self.bits + sum(len(targets) for targets, _ in self.prefix) + 1
+        return sum(step.gates for step in self.steps)
 
-    @functools.cached_property
+    @property
     def rounds(self) -> int:
         """Rounds of one comparison."""
-        across = max(1, len(self.prefix)) if len(self.widths) > 1 else 0
-        return self.widths[0] - 1 + across + 1
+        return len(self.steps)
+
+    @property
+    def planes(self) -> int:
+        """Planes that a comparison works on."""
+        return 2 * self.bits + self.ands - 1
 
 
-@functools.lru_cache(maxsize=1024)
-def plan(bits: int, words: int, link: Link = LAN) -> Plan:
+@functools.lru_cache(maxsize=4096)
+def plan(bits: int, words: int, link: Link = LAN, *, ties: bool = True) -> Plan:
     """Return the cheapest way to compare numbers of `bits` bits, 64 rows in each of `words` words.
+
+    Parameters
+    ----------
+    bits, words : int
+    link : Link
+    ties : bool
+        Whether numbers may be equal; if not, one AND is saved.
 
     Examples
     --------
@@ -110,82 +126,161 @@ def plan(bits: int, words: int, link: Link = LAN) -> Plan:
     """
     if bits < 1:
         raise ValueError("numbers of no bits cannot be compared")
-    plans = [_even_plan(bits, segments) for segments in range(1, bits + 1)]
-    return min(plans, key=lambda p: p.rounds * link.round_trip + p.ands * 8 * words * link.byte)
+    costs = {rounds: link.round_trip * rounds + 8 * words * link.byte * ands for rounds, ands in _choices(bits, ties)}
+    return _built(bits, min(costs, key=lambda rounds: costs[rounds]), ties)
+
+
+_MOST = 24
+"""Rounds; more save nothing below 300 bits."""
+
+
+@functools.lru_cache(maxsize=512)
+def _choices(bits: int, ties: bool) -> list[tuple[int, int]]:
+    """All numbers of rounds worth considering, and the ANDs that these take."""
+    if bits == 1:
+        return [(1, 1)]
+    least = _fewest(bits, ties)[2][:, bits] + ties
+    found = {rounds: int(least[rounds]) for rounds in range(1, min(bits, _MOST) + 1) if np.isfinite(least[rounds])}
+    return list(found.items())
+
+
+@functools.lru_cache(maxsize=512)
+def _fewest(bits: int, ties: bool) -> tuple[NDArray[np.float64], ...]:
+    """Fewest ANDs, [rounds, bits], for E and V of a run, for the product of E of runs in a row, and for V alone.
+
+    V alone is that of a run that ends with the last bit, whose own V takes a round if there are ties.
+    """
+    run, product, last = (np.full((_MOST + 1, bits + 1), np.inf) for _ in range(3))
+    run[:, 1] = product[:, 1] = 0
+    last[1 if ties else 0 :, 1] = 0
+    for t in range(1, _MOST + 1):
+        for b in range(2, bits + 1):
+            before = product[t - 1, b - 1 : 0 : -1]
+            joined = (run[t - 1, 1:b] + before).min()
+            run[t, b] = min(run[t - 1, b], joined + 2)
+            product[t, b] = min(run[t, b], joined + 1)
+            last[t, b] = min(last[t - 1, b], (last[t - 1, 1:b] + before).min() + 1)
+    return run, product, last
 
 
 @functools.lru_cache(maxsize=1024)
-def _even_plan(bits: int, segments: int) -> Plan:
-    width, longer = divmod(bits, segments)
-    return Plan(bits, (width + 1,) * longer + (width,) * (segments - longer))
+def _built(bits: int, rounds: int, ties: bool) -> Plan:
+    return _Builder(bits, ties).build(rounds)
 
 
-def first_difference(
-    party: Replicated, how: Plan, same: tuple[Words, Words], second: tuple[Words, Words], words: int
-) -> Words:
+class _Builder:
+    """Builds the plan that :func:`_fewest` found."""
+
+    def __init__(self, bits: int, ties: bool) -> None:
+        self._bits, self._ties = bits, ties or bits == 1
+        self._gates: list[list[tuple[int, int, int]]] = []
+        self._ready = [0] * (2 * bits)  # the round after which each plane is there
+
+    def build(self, rounds: int) -> Plan:
+        self._run, self._product, self._last = _fewest(self._bits, self._ties)
+        self._ending(rounds, self._bits)
+        return Plan(self._bits, self._steps())
+
+    def _steps(self) -> tuple[Step, ...]:
+        """Round by round, planes numbered in that order."""
+        first = 2 * self._bits
+        when = self._ready[first:]
+        order = sorted(range(len(when)), key=lambda g: when[g])
+        number = {first + g: first + place for place, g in enumerate(order)}
+        steps = []
+        for t in range(1, max(when) + 1):
+            gates = [self._gates[g] for g in order if when[g] == t]
+            terms = [[number.get(plane, plane) for plane in term] for gate in gates for term in gate]
+            starts = np.cumsum([0, *map(len, gates)], dtype=np.uint32)
+            steps.append(Step(np.array(terms, np.uint32), starts))
+        return tuple(steps)
+
+    def _gate(self, terms: list[tuple[int, int, int]]) -> int:
+        used = (plane for term in terms for plane in term if plane < NO_PLANE - 1)
+        self._ready.append(1 + max(self._ready[plane] for plane in used))
+        self._gates.append(terms)
+        return len(self._ready) - 1
+
+    def _value(self, children: Children, products: list[int]) -> int:
+        """V of a run, from the products of all runs but the last."""
+        edges = zip([ONES, *products], products, children, strict=False)
+        terms = [(after, before, value) for before, after, (_, value) in edges]
+        return self._gate([*terms, (products[-1], NO_PLANE, children[-1][1])])
+
+    def _exact(self) -> int:
+        """V of the last bit: b where a and b differ, if they may be equal."""
+        last = self._bits - 1
+        return self._gate([(last, ONES, self._bits + last)]) if self._ties else self._bits + last
+
+    def _split(self, first: NDArray[np.float64], t: int, bits: int) -> int:
+        """Bits of the last run."""
+        return 1 + int((first[t - 1, 1:bits] + self._product[t - 1, bits - 1 : 0 : -1]).argmin())
+
+    def _whole(self, t: int, bits: int, start: int) -> tuple[int, int]:
+        """E and V of a run after `t` rounds."""
+        if bits == 1:
+            return start, self._bits + start
+        while self._run[t - 1, bits] <= self._run[t, bits]:
+            t -= 1
+        tail = self._split(self._run, t, bits)
+        children, products = self._row(t - 1, bits - tail, start)
+        children = [*children, self._whole(t - 1, tail, start + bits - tail)]
+        value = self._value(children, products)
+        return self._gate([(products[-1], NO_PLANE, children[-1][0])]), value
+
+    def _row(self, t: int, bits: int, start: int) -> tuple[Children, list[int]]:
+        """Runs in a row, and their products after `t` rounds."""
+        if self._product[t, bits] == self._run[t, bits]:
+            one = self._whole(t, bits, start)
+            return [one], [one[0]]
+        tail = self._split(self._run, t, bits)
+        children, products = self._row(t - 1, bits - tail, start)
+        one = self._whole(t - 1, tail, start + bits - tail)
+        return [*children, one], [*products, self._gate([(products[-1], NO_PLANE, one[0])])]
+
+    def _ending(self, t: int, bits: int) -> int:
+        """V of the last bits after `t` rounds."""
+        if bits == 1:
+            return self._exact()
+        while self._last[t - 1, bits] <= self._last[t, bits]:
+            t -= 1
+        tail = self._split(self._last, t, bits)
+        children, products = self._row(t - 1, bits - tail, self._bits - bits)
+        return self._value([*children, (0, self._ending(t - 1, tail))], products)
+
+
+def work_planes(how: Plan, words: int) -> tuple[Words, Words]:
+    """Return memory for the components of a comparison's planes, [planes, words]; the first 2 * bits are inputs."""
+    return np.empty((how.planes, words), np.uint64), np.empty((how.planes, words), np.uint64)
+
+
+def first_difference(party: Replicated, how: Plan, planes: tuple[Words, Words]) -> Words:
     """Compute masked parts of "a < b": b's bit where a and b first differ.
 
     Parameters
     ----------
     party : Replicated
     how : Plan
-    same : pair of ndarray of uint64, shape [bits * words]
-        Components of the complement of ``a ^ b``, planes in the order of the plan; overwritten.
-    second : pair of ndarray of uint64, shape [bits * words]
-        Components of b, likewise.
-    words : int
+    planes : pair of ndarray of uint64, shape [how.planes, words]
+        Components (:func:`work_planes`). The first `bits` planes are the complement of ``a ^ b``, in the order of the
+        plan, then follow those of b; the rest is overwritten.
 
     Returns
     -------
     ndarray of uint64, shape [words]
         This party's masked part; the round in which it leaves is the caller's.
     """
-    counts = [int(count) for count in how.counts]
-    starts = np.concatenate([[0], np.cumsum(counts)]) * words
-    for t in range(1, len(counts)):
-        size, now, before = counts[t] * words, int(starts[t]), int(starts[t - 1])
-        here = slice(now, now + size)
-        prior = slice(before, before + size)
-        mask = zero_bits(party, size)
-        and_local(same[0][prior], same[1][prior], same[0][here], same[1][here], mask=mask, out=same[0][here])
-        same[1][here] = receive_next(party, same[0][here])
-    mask = zero_bits(party, counts[0] * words)
-    found = first_difference_local(same, second, how.counts, words, flip=flips(party), mask=mask, out=mask)
-    return found if len(how.widths) == 1 else _across(party, how, same, found, words)
-
-
-def _across(party: Replicated, how: Plan, same: tuple[Words, Words], found: Words, words: int) -> Words:
-    """Combine the segments; `found` are masked parts of their results, which leave with the first prefix step."""
-    segments = len(how.widths)
-    prefix = tuple(_segment_equal(how, component, words) for component in same)
-    results = (found, np.empty_like(found))
-    for step in range(max(1, len(how.prefix))):
-        parts = [found] if step == 0 else []
-        if how.prefix:
-            targets, sources = how.prefix[step]
-            mask = zero_bits(party, targets.size * words)
-            picked = (component[which].reshape(-1) for which in (sources, targets) for component in prefix)
-            parts.append(and_local(*picked, mask=mask, out=mask))
-        message = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        received = receive_next(party, message)
-        if step == 0:
-            results[1][...] = received[: found.size]
-            received = received[found.size :]
-        if how.prefix:
-            prefix[0][targets] = parts[-1].reshape(len(targets), words)
-            prefix[1][targets] = received.reshape(len(targets), words)
-    mask = zero_bits(party, words)
-    mask ^= results[0][:words]  # the most significant segment needs no prefix
-    pairs = [component.reshape(-1) for component in prefix]
-    rest = [component[words : segments * words] for component in results]
-    return dot_local(pairs[0], pairs[1], rest[0], rest[1], mask=mask, out=mask)
-
-
-def _segment_equal(how: Plan, same: Words, words: int) -> Words:
-    """Copy of "equal" of all segments but the last: the last prefix of each."""
-    planes = same.reshape(how.bits, words)
-    starts = np.concatenate([[0], np.cumsum(how.counts).astype(np.intp)])
-    return planes[[int(starts[width - 1]) + segment for segment, width in enumerate(how.widths[:-1])]]
+    own, after = planes
+    words, flip, at = own.shape[1], flips(party), 2 * how.bits
+    for step in how.steps[:-1]:
+        mask = zero_bits(party, step.gates * words).reshape(step.gates, words)
+        here = slice(at, at + step.gates)
+        plane_gates_local(planes, step.terms, step.starts, flip=flip, mask=mask, out=own[here])
+        after[here] = receive_next(party, own[here].reshape(-1)).reshape(mask.shape)
+        at = here.stop
+    mask = zero_bits(party, words).reshape(1, words)
+    last = how.steps[-1]
+    return plane_gates_local(planes, last.terms, last.starts, flip=flip, mask=mask, out=mask).reshape(-1)
 
 
 def less_than(party: Replicated, a: Bits, b: Bits, *, signed: bool = False, how: Plan | None = None) -> Bits:
@@ -205,14 +300,13 @@ def less_than(party: Replicated, a: Bits, b: Bits, *, signed: bool = False, how:
     used = how or plan(a.bits, words)
     if a.bits != b.bits or a.rows != b.rows or used.bits != a.bits:
         raise ValueError(f"cannot compare {a.bits} bits × {a.rows} with {b.bits} × {b.rows} by {used.bits}")
-    same = not_(party, xor(a, b)).planes(used.order)
-    second = b.planes(used.order)
-    if signed:  # the first plane of the order is the sign: where signs differ, a < b if a is negative
-        own, after = flips(party)
-        second.own[0] ^= np.uint64(own)
-        second.next[0] ^= np.uint64(after)
-    planes = [component.reshape(-1) for component in (same.own, same.next, second.own, second.next)]
-    part = first_difference(party, used, (planes[0], planes[1]), (planes[2], planes[3]), words)
+    planes = work_planes(used, words)
+    for plane, x, y, flip in zip(planes, (a.own, a.next), (b.own, b.next), flips(party), strict=True):
+        plane[: a.bits] = x[used.order] ^ y[used.order] ^ np.uint64(flip)
+        plane[a.bits : 2 * a.bits] = y[used.order]
+        if signed:  # the first plane of the order is the sign: where signs differ, a < b if a is negative
+            plane[a.bits] ^= np.uint64(flip)
+    part = first_difference(party, used, planes)
     return reshare_bits(party, part.reshape(1, words), a.rows)
 
 

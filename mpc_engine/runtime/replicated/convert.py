@@ -26,7 +26,7 @@ from mpc_engine.runtime.replicated.bits import (
     xor,
     zero_bits,
 )
-from mpc_engine.runtime.replicated.compare import LAN, Link, Plan, equal, first_difference, plan
+from mpc_engine.runtime.replicated.compare import LAN, Link, Plan, equal, first_difference, plan, work_planes
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_kernels.bits import majority_local, plane_words, rows_to_planes
 
@@ -98,15 +98,11 @@ def negative(party: Replicated, x: Pairs, bits: int = 64, *, how: Plan | None = 
         return top
     words = plane_words(len(x))
     used = how or plan(bits - 1, words)
-    same = xor(y, z).planes(used.order)  # the complement of y ^ ~z
-    second = y.planes(used.order)
-    part = first_difference(
-        party,
-        used,
-        (same.own.reshape(-1), same.next.reshape(-1)),
-        (second.own.reshape(-1), second.next.reshape(-1)),
-        words,
-    )
+    planes = work_planes(used, words)
+    for plane, left, right in zip(planes, (y.own, y.next), (z.own, z.next), strict=True):
+        plane[: used.bits] = left[used.order] ^ right[used.order]  # the complement of y ^ ~z
+        plane[used.bits : 2 * used.bits] = left[used.order]
+    part = first_difference(party, used, planes)
     part ^= top.own[0]
     return reshare_bits(party, part.reshape(1, words), len(x))
 

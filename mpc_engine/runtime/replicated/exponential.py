@@ -112,7 +112,7 @@ def exp_cost(size: int, *, magnitude: int = MAGNITUDE) -> PartyCost:
     Examples
     --------
     >>> exp_cost(64_000).total / 64_000
-    552.875
+    549.875
     """
     clamped = msb_cost(size, blunt_width(magnitude + 1)) + multiply_cost(size) + truncate_cost(size)
     whole = a2b_cost(size, _BLUNT + _WHOLE) + inject_cost(size, _WHOLE)

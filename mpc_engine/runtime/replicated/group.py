@@ -236,7 +236,7 @@ def group_by_cost(
     --------
     >>> cost = group_by_cost(100_000, 32, sums=1, extremes=[(32, 2)])
     >>> cost.rounds, round(cost.total / 100_000)
-    (237, 1067)
+    (187, 957)
     """
     split = by_sort
     if split is None:

@@ -279,7 +279,7 @@ def lookup_cost(
     --------
     >>> cost = lookup_cost(25_000, 100_000, 32, [None])
     >>> cost.rounds, round(cost.total / 125_000)
-    (220, 639)
+    (169, 564)
     """
     if not left or not right:
         return PartyCost(0, (0, 0, 0))

@@ -76,7 +76,7 @@ def segment_extreme_cost(
     --------
     >>> cost = segment_extreme_cost(100_000, 1, bits=32)
     >>> cost.rounds, round(cost.total / 100_000)
-    (240, 246)
+    (240, 224)
     """
     cost = a2b_cost(rows, 1) if start_is_arithmetic else PartyCost(0, (0, 0, 0))
     size = rows * columns

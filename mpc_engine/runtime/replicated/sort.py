@@ -9,7 +9,7 @@ also makes the sort stable.
 The comparisons are those of a sample sort, all buckets at once: a few rows of each bucket are compared with each other,
 evenly spaced ones become pivots, the other rows are placed among them by binary search; buckets of a few rows are
 finished by comparing all pairs. That takes about 1.1 n log2 n comparisons in fewer than 30 steps for a million rows. A
-comparison costs 1.2 AND gates a bit (:mod:`.compare`), so about 25 bytes of all parties for 50 bits.
+comparison costs 1 to 1.2 AND gates a bit (:mod:`.compare`), so about 23 bytes of all parties for 50 bits.
 """
 
 from __future__ import annotations
@@ -142,25 +142,26 @@ class Opened:
 
     def __init__(self, party: Replicated, bits: int, link: Link) -> None:
         self._party, self._bits, self._link = party, bits, link
-        self._store = [np.empty(0, np.uint64)] * 4
+        self._store = [np.empty(0, np.uint64)] * 2
 
     def fix(self, rows: Words, right: Index) -> None:
         """Take rows (:func:`pack_rows`), and those that stand on the right side from now on."""
         words = plane_words(len(right))
-        size = self._bits * words
+        self._rows, self._how = rows, plan(self._bits, words, self._link, ties=False)
+        size = self._how.planes * words
         if self._store[0].size < size:
-            self._store = [np.empty(size, np.uint64) for _ in range(4)]
-        planes = [part[:size].reshape(self._bits, words) for part in self._store]
-        self._same, self._second = (planes[0], planes[1]), (planes[2], planes[3])
-        self._rows, self._how, self._words = rows, plan(self._bits, words, self._link), words
+            self._store = [np.empty(size, np.uint64) for _ in range(2)]
+        own, after = (part[:size].reshape(self._how.planes, words) for part in self._store)
+        self._planes = own, after
+        second = slice(self._bits, 2 * self._bits)
+        self._same, self._second = (own[: self._bits], after[: self._bits]), (own[second], after[second])
         pick_pairs_var(rows, right, order=self._how.order, out=self._second)
 
     def less(self, left: Index) -> Words:
         """Compare left rows with the right ones, and open the results. Cost: :func:`~.bit_cost.opened_cost`."""
         flip = flips(self._party)
         pick_pairs_var(self._rows, left, order=self._how.order, other=self._second, flip=flip, out=self._same)
-        same, second = ((own.reshape(-1), after.reshape(-1)) for own, after in (self._same, self._second))
-        return _open_part(self._party, first_difference(self._party, self._how, same, second, self._words))
+        return _open_part(self._party, first_difference(self._party, self._how, self._planes))
 
 
 def pack_rows(x: Bits) -> Words:
@@ -193,7 +194,7 @@ def unpack_results(words: Words, count: int) -> NDArray[np.uint8]:
 
 def spare_comparisons(bits: int, link: Link = LAN) -> int:
     """Return how many comparisons cost as much as the rounds of one step: so many are worth saving a step."""
-    how = plan(bits, 1 << 11, link)
+    how = plan(bits, 1 << 11, link, ties=False)
     return min(1 << 20, int(8 * how.rounds * link.round_trip / (how.ands * link.byte + 1e-30)))
 
 

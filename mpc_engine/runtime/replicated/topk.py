@@ -168,7 +168,7 @@ def top_k_cost(rows: int, bits: int, columns: Sequence[int | None] = (), *, k: i
     --------
     >>> cost = top_k_cost(100_000, 32, k=10)
     >>> cost.rounds, round(cost.total / 100_000)
-    (38, 64)
+    (32, 56)
     """
     wide = bits + _number_bits(rows)
     cost = shuffle_cost(rows, [wide, *columns])
