@@ -48,7 +48,9 @@ def _compiled(plain: Callable[..., Any], params: tuple[tuple[str, Any], ...]) ->
     return jax.jit(partial(plain, **dict(params)))
 
 
-def define(name: str, plain: Callable[..., Any], shape: Callable[..., Any]) -> core.Primitive:
+def define(
+    name: str, plain: Callable[..., Any], shape: Callable[..., Any], *, clear: Callable[..., Any] | None = None
+) -> core.Primitive:
     """Return a primitive with several results.
 
     Parameters
@@ -58,10 +60,14 @@ def define(name: str, plain: Callable[..., Any], shape: Callable[..., Any]) -> c
         Arrays and parameters -> list of arrays, in ordinary JAX.
     shape : callable
         The same for shapes and dtypes.
+    clear : callable, optional
+        The same for the CPU, where indices may depend on values; `plain` is then for SPU alone.
     """
     primitive = core.Primitive(name)
     primitive.multiple_results = True
-    primitive.def_impl(lambda *args, **params: _compiled(plain, tuple(sorted(params.items())))(*args))
+    primitive.def_impl(lambda *args, **params: _compiled(clear or plain, tuple(sorted(params.items())))(*args))
     primitive.def_abstract_eval(shape)
     mlir.register_lowering(primitive, mlir.lower_fun(plain, multiple_results=True))
+    if clear is not None:
+        mlir.register_lowering(primitive, mlir.lower_fun(clear, multiple_results=True), platform="cpu")
     return primitive

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import reduce
 
 import jax.numpy as jnp
-from jax import Array, core
+from jax import Array, core, lax
 from jax.interpreters import partial_eval
 
 from mpc_compiler.cost import native
@@ -16,11 +16,11 @@ from mpc_compiler.ops.define import Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.movers import pack, sort_rows_plain, widths, without_unused
 from mpc_compiler.ops.scan import inclusive_scan
 
-__all__ = ["LOOKUPS", "lookup"]
+__all__ = ["LOOKUPS", "lookup", "lookup_plain"]
 
 
-def _lookup_plain(*arrays: Array, bits: tuple[int, ...], method: str) -> list[Array]:
-    """Sort both sides by (key, side), copy from left rows to the right rows below them, and undo the sort."""
+def lookup_plain(*arrays: Array, bits: tuple[int, ...], method: str) -> list[Array]:
+    """Plain lowering of `lookup`: sort both sides by (key, side), copy from left rows to those below, undo the sort."""
     keys = len(bits)
     lefts, rights, payload = arrays[:keys], arrays[keys : 2 * keys], arrays[2 * keys :]
     left, right = lefts[0].shape[0], rights[0].shape[0]
@@ -49,6 +49,23 @@ def _lookup_plain(*arrays: Array, bits: tuple[int, ...], method: str) -> list[Ar
     found, *back = (c[left:] for c in sort_rows_plain(place, *copied, bits=(width,), keep=(False,), method=method))
     restored = [c > 0 if p.dtype == jnp.bool_ else c for c, p in zip(back, payload, strict=True)]
     return [found > 0, *restored]
+
+
+def _lookup_clear(*arrays: Array, bits: tuple[int, ...], method: str) -> list[Array]:
+    """The same with indices: sort, and look for the last left row above."""
+    keys = len(bits)
+    lefts, rights, payload = arrays[:keys], arrays[keys : 2 * keys], arrays[2 * keys :]
+    left, right = lefts[0].shape[0], rights[0].shape[0]
+    if not left or not right:
+        return [jnp.zeros(right, jnp.bool_), *(jnp.zeros(right, column.dtype) for column in payload)]
+    words = [jnp.concatenate([a, b]).astype(jnp.int64) for a, b in zip(lefts, rights, strict=True)]
+    *ordered, row = lax.sort((*words, jnp.arange(left + right)), num_keys=keys, is_stable=True)
+    place = lax.cummax(jnp.where(row < left, jnp.arange(left + right), -1))
+    above = jnp.maximum(place, 0)
+    same = reduce(jnp.logical_and, [word == word[above] for word in ordered]) & (place >= 0)
+    found = jnp.zeros(left + right, jnp.bool_).at[row].set(same)[left:]
+    source = jnp.zeros(left + right, jnp.int64).at[row].set(row[above])[left:]
+    return [found, *(jnp.where(found, column[source], jnp.zeros((), column.dtype)) for column in payload)]
 
 
 def _copy(before: tuple[Array, ...], after: tuple[Array, ...]) -> tuple[Array, ...]:
@@ -84,7 +101,7 @@ def _lookup_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Co
     return down + same + copies + up + costs.each(costs.LESS, right)
 
 
-_lookup_p = define("lookup", _lookup_plain, _lookup_shape)
+_lookup_p = define("lookup", lookup_plain, _lookup_shape, clear=_lookup_clear)
 
 
 def lookup(

@@ -1,10 +1,11 @@
 """The engine's own JAX primitives: what a native kernel may take over from SPU.
 
 Each has an abstract evaluation rule, one plain lowering and a cost. The plain lowering is ordinary JAX: compiled for
-the CPU on clear data it is the reference, compiled for SPU it is the fallback. Only `encode_fixed` and `decode_fixed`
-differ between the two, because a fixed-point number is an integer in SPU already.
+the CPU on clear data it is the reference, compiled for SPU it is the fallback. `encode_fixed` and `decode_fixed`
+differ between the two, because a fixed-point number is an integer in SPU already; `lookup` and `segment_scan` have a
+lowering for the CPU that indexes, because theirs for SPU takes seconds to compile.
 
-Row movers (`sort_rows`, `compact`) take all columns at once: nothing indexes by a secret.
+Row movers (`sort_rows`, `compact`) take all columns at once: nothing indexes by a secret in SPU.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
-from jax import Array, core
+from jax import Array, core, lax
 
 from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
@@ -14,7 +14,7 @@ from mpc_compiler.ops.define import Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.scan import inclusive_scan
 from mpc_compiler.ops.scan import prefix_sum as local_prefix_sum
 
-__all__ = ["RUNNING", "prefix_sum", "segment_scan"]
+__all__ = ["RUNNING", "prefix_sum", "segment_scan", "segment_scan_plain"]
 
 _SPU_SUM = 180
 """Work of SPU for an element of a prefix sum: it multiplies with triangles of ones."""
@@ -27,7 +27,8 @@ _STEPS: Mapping[str, Callable[[Array, Array], Array] | None] = {
 }
 
 
-def _segment_scan_plain(start: Array, value: Array, *, op: str) -> list[Array]:
+def segment_scan_plain(start: Array, value: Array, *, op: str) -> list[Array]:
+    """Plain lowering of `segment_scan`."""
     if value.shape[0] < 2:
         return [value]
     step = _STEPS[op]
@@ -43,6 +44,30 @@ def _segment_scan_plain(start: Array, value: Array, *, op: str) -> list[Array]:
     return [inclusive_scan(combine, (start.astype(jnp.int64), value))[1]]
 
 
+def _segment_scan_clear(start: Array, value: Array, *, op: str) -> list[Array]:
+    """The same with indices, or row after row."""
+    rows = value.shape[0]
+    if rows < 2:
+        return [value]
+    if op == "copy" or (op == "sum" and value.dtype == jnp.int64):
+        number = jnp.arange(rows)
+        first = lax.cummax(jnp.where(start, number, 0))
+        if op == "copy":
+            return [value[first]]
+        running = jnp.cumsum(value)
+        return [running - (running - value)[first]]
+    step = _STEPS[op]
+    assert step is not None
+
+    def next_row(before: Array, row: tuple[Array, Array]) -> tuple[Array, Array]:
+        begins, here = row
+        after = jnp.where(begins, here, step(before, here))
+        return after, after
+
+    rest = lax.scan(next_row, value[0], (start[1:], value[1:]))[1]
+    return [jnp.concatenate([value[:1], rest])]
+
+
 def _segment_scan_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
     if engine == "native":
         return native.segment_scan_native(avals[0].shape[0], params["op"])
@@ -50,7 +75,10 @@ def _segment_scan_cost(protocol: str, engine: str, avals: Avals, params: Params)
 
 
 _segment_scan_p = define(
-    "segment_scan", _segment_scan_plain, lambda start, value, op: [core.ShapedArray(value.shape, value.dtype)]
+    "segment_scan",
+    segment_scan_plain,
+    lambda start, value, op: [core.ShapedArray(value.shape, value.dtype)],
+    clear=_segment_scan_clear,
 )
 
 
