@@ -26,8 +26,8 @@ __all__ = [
 
 _INJECT = 24
 """Bytes that make a number of a shared bit, in two rounds."""
-_SPARE = 170_000
-"""Comparisons that are worth one step less of a sort."""
+_SPARE = 5_600_000
+"""Bits of all comparisons that are worth one step less of a sort."""
 
 _FEW, _PAIRS = 64, 1 << 24
 """Left rows, and pairs of rows, up to which a lookup may compare all pairs."""
@@ -100,9 +100,10 @@ def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0
     if n < 2 or not bits:
         return ZERO
     wide = bits + (n - 1).bit_length()
-    comparisons = min(n * (n - 1) / 2, n * (log2(n) + 0.8) + 0.35 * _SPARE)
+    spare = _SPARE / wide
+    comparisons = min(n * (n - 1) / 2, n * (log2(n) + 0.8) + 0.35 * spare)
     ands = 1.15 * wide + 1
-    steps = max(1.0, 1.5 * log2(n) - 1.5 * max(0.0, log2(max(1.0, 2 * _SPARE / n)) - 3))
+    steps = max(1.0, 1.5 * log2(n) - 1.5 * max(0.0, log2(max(1.0, 2 * spare / n)) - 3))
     size, work = round(comparisons * ands * 3 / 8), round(comparisons * wide / 4)
     rank = Cost(round(6.5 * steps), size, work, exact=False)
     return _bits_of(n, bits - known) + _moved(n, [*[1] * wide, *widths]) + rank

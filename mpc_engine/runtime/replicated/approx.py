@@ -64,8 +64,15 @@ def msb(party: Replicated, x: Pairs, width: int) -> Pairs:
 
 
 def msb_cost(size: int, width: int) -> PartyCost:
-    """Return what :func:`msb` costs."""
-    return negative_cost(size, width) + inject_cost(size)
+    """Return what :func:`msb` costs.
+
+    The injection starts with a message of party 0. What a chain of messages from the one of party 0 with which the
+    comparison starts brings goes round the parties against their numbers: only if one round of gates, or 4, 7, ...,
+    follow is party 0 the last to be served, and the injection does not start a round early.
+    """
+    compared = negative_cost(size, width)
+    both = compared + inject_cost(size)
+    return PartyCost(both.rounds - ((compared.rounds - 1) % 3 != 1), both.bytes_sent)
 
 
 def sigmoid_cost(size: int, *, magnitude: int = MAGNITUDE) -> PartyCost:
