@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from mpc_compiler.check import expr_type, owners_of, schema_of
 from mpc_compiler.errors import ConfigError, SchemaError, UnsupportedError
-from mpc_compiler.ir import Apply, Column, DType, Expr, Item, Project, Rel, Scan, Sort, column, make
+from mpc_compiler.ir import Apply, Column, DType, Expr, Item, Join, Project, Rel, Scan, Sort, column, inputs_of, make
 from mpc_engine.frame.place import mark
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def _extends(rel: Rel, other: Rel) -> bool:
     while rel != other:
         if isinstance(rel, Apply):
             rel = rel.input
+        elif isinstance(rel, Join) and rel.how == "cross":
+            rel = rel.left
         elif isinstance(rel, Project):
             kept = {item.name for item in rel.items if item.expr == Column(item.name)}
             if not set(schema_of(rel.input).names) <= kept:
@@ -80,13 +84,15 @@ def _extends(rel: Rel, other: Rel) -> bool:
 
 def _added(first: Rel, second: Rel) -> Rel | None:
     """`first` with the columns that `second` adds to what both start from; None if there is no such thing."""
-    steps: list[Apply | Project] = []
+    steps: list[Apply | Project | Join] = []
     base = second
     while not _extends(first, base):
-        if not isinstance(base, Apply | Project) or not _extends(base, base.input):
+        below = inputs_of(base)[0] if isinstance(base, Apply | Project | Join) else base
+        if below == base or not _extends(base, below):
             return None
+        assert isinstance(base, Apply | Project | Join)
         steps.append(base)
-        base = base.input
+        base = below
     made = first
     for step in reversed(steps):
         names = set(schema_of(made).names)
@@ -95,12 +101,32 @@ def _added(first: Rel, second: Rel) -> Rel | None:
                 return None
             made = make(Apply(made, step.model, step.kind, step.method, step.features, step.outputs))
             continue
+        if isinstance(step, Join):
+            more = set(schema_of(step.right).names)
+            if not more & names:
+                made = make(msgspec.structs.replace(step, left=made))
+            elif not more <= names or not _attached(made, step.right):
+                return None
+            continue
         fresh_items = [item for item in step.items if item.expr != Column(item.name)]
         if names & {item.name for item in fresh_items}:
             return None
         kept = [Item(name, column(name)) for name in schema_of(made).names]
         made = make(Project(made, (*kept, *fresh_items)))
     return mark(made)
+
+
+def _attached(rel: Rel, row: Rel) -> bool:
+    """Whether this very row is among those attached to ``rel``."""
+    while True:
+        if isinstance(rel, Join) and rel.how == "cross":
+            if rel.right == row:
+                return True
+            rel = rel.left
+        elif isinstance(rel, Apply | Project):
+            rel = rel.input
+        else:
+            return False
 
 
 def fresh(base: Rel, name: str) -> str:

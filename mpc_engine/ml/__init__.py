@@ -11,8 +11,10 @@ from mpc_engine.ml.linear import (
 )
 from mpc_engine.ml.result import LinearResult
 from mpc_engine.ml.scaler import ScalerResult, StandardScaler
+from mpc_engine.ml.woe import BinTable, WoeEncoder
 
 __all__ = [
+    "BinTable",
     "ConvergenceWarning",
     "GammaRegressor",
     "LinearRegression",
@@ -22,5 +24,6 @@ __all__ = [
     "ScalerResult",
     "StandardScaler",
     "TweedieRegressor",
+    "WoeEncoder",
     "metrics",
 ]

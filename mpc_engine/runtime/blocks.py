@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc_compiler.ir import FRACTION_BITS, Field
-from mpc_compiler.lower.stages import Owned
+from mpc_compiler.lower.stages import Owned, code_sizes
 from mpc_compiler.ops.scaler import units
 
 __all__ = ["block_arrays"]
@@ -34,6 +34,8 @@ def block_arrays(block: Owned, columns: Sequence[NDArray[Any]]) -> dict[str, NDA
         ``__inverse``: float64 [p], mean and inverse standard deviation in units, which it shares. A column that does
         not vary is all 0, with inverse 0: whatever its coefficient, the Hessian is singular there.
     """
+    if block.how == "onehot":
+        return {"__matrix": _one_hot(columns, code_sizes(block))}
     x = np.stack([_real(column, wanted.field) for column, wanted in zip(columns, block.columns, strict=True)], axis=1)
     x *= units([_limits(wanted.field) for wanted in block.columns])
     if block.how == "units":
@@ -44,6 +46,16 @@ def block_arrays(block: Owned, columns: Sequence[NDArray[Any]]) -> dict[str, NDA
     shared = {"__mean": mean, "__inverse": inverse}
     nearest = {name: np.rint(value * 2.0**FRACTION_BITS) / 2.0**FRACTION_BITS for name, value in shared.items()}
     return {"__matrix": _fixed((x - mean) * inverse)} | nearest
+
+
+def _one_hot(columns: Sequence[NDArray[Any]], sizes: Sequence[int]) -> NDArray[np.int8]:
+    """Codes as rows of zeros and a one, side by side."""
+    made = np.zeros((len(columns[0]), sum(sizes)), np.int8)
+    start = 0
+    for codes, size in zip(columns, sizes, strict=True):
+        made[np.arange(len(codes)), start + codes.astype(np.int64)] = 1
+        start += size
+    return made
 
 
 def _real(column: NDArray[Any], field: Field) -> NDArray[np.float64]:

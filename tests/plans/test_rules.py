@@ -44,6 +44,7 @@ from mpc_compiler.rules.prune_columns import prune_columns
 from mpc_compiler.rules.push_filters import push_filters
 from mpc_compiler.rules.push_projections import push_projections
 from mpc_compiler.rules.raise_above_joins import raise_above_joins
+from mpc_compiler.rules.sink_rows import sink_rows
 from mpc_compiler.rules.verify import RuleError, verify
 from tests.conftest import SessionFor
 from tests.strategies import Plan as Pipeline
@@ -79,6 +80,10 @@ def both_owners() -> Rel:
     return make(
         Union(project(loans, k="id", v="age", w="bad"), project(accounts, k="key", v="balance", w="balance * 2"))
     )
+
+
+def _oldest() -> Rel:
+    return make(Aggregate(loans, (), (Agg("oldest", "max", "age"),)))
 
 
 THREE = join(joined, bureau, "id", "person")
@@ -133,6 +138,10 @@ CASES: dict[str, tuple[Rule, Plan]] = {
     "choose_joins_outer": (
         choose_joins,
         plan_of(make(Join(Local("a", loans), Local("b", accounts), ("id",), ("key",), "left"))),
+    ),
+    "sink_rows": (
+        sink_rows,
+        plan_of(make(Join(filtered(joined, "balance > age"), _oldest(), (), (), "cross"))),
     ),
     "hide_joins": (hide_joins, plan_of(joined)),
     "place_scans_below_a_merge": (

@@ -132,6 +132,47 @@ def _glm_applied(node: Apply, below: Schema) -> Sequence[Field]:
     raise UnsupportedError(f"this regression has no {node.method!r}", code="MPC-0301", node=node)
 
 
+def code_size(name: str, below: Schema, node: Fit | Apply) -> int:
+    """How many values a column of codes may have."""
+    field = below.field(name)
+    if field is None:
+        raise SchemaError(f"no feature column {name!r}", code="MPC-0102", node=node)
+    if field.dtype.kind not in ("int", "bool") or field.dtype.nullable or field.dtype.bounds[0] < 0:
+        raise SchemaError(f"{name!r} is no column of codes", code="MPC-0111", hint="whole numbers from 0", node=node)
+    return int(field.dtype.bounds[1]) + 1
+
+
+def _woe_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+    if not isinstance(node, Fit) or node.target is None:
+        raise SchemaError("weight of evidence needs a target", code="MPC-0113", node=node)
+    _binary(node.target, below, node)
+    whole, most = DType("int", lo=0, hi=1 << 40), DType("float", lo=-32.0, hi=32.0)
+    names = {"feature": DType("int", lo=0, hi=len(node.features)), "bin": DType("int", lo=0, hi=1 << 10)}
+    columns = names | {"count": whole, "event": whole, "woe": most, "iv": most, "ends": DType("bool")}
+    return [Field(name, dtype) for name, dtype in columns.items()]
+
+
+def _looked_up(node: Apply, below: Schema) -> Sequence[Field]:
+    """The value of each feature's bin, from the model's column that ``method`` names."""
+    from mpc_compiler.check.infer import schema_of
+
+    field = schema_of(node.model).field(node.method)
+    if field is None or field.dtype.kind not in ("int", "float"):
+        raise SchemaError(f"the model has no values {node.method!r}", code="MPC-0102", node=node)
+    return [Field(name, field.dtype) for name in node.outputs]
+
+
+def _woe_rows(node: Fit) -> int:
+    """One row a bin; the bins of a feature are one more than its largest code."""
+    sizes = dict(node.params).get("sizes", "")
+    return sum(int(size) for size in str(sizes).split(",") if size)
+
+
+def _parts(node: Apply, below: Schema) -> Sequence[Field]:
+    """What each bin adds to the linear predictor."""
+    return [Field(node.outputs[0], DType("float", lo=-_WIDE / 1024, hi=_WIDE / 1024))]
+
+
 def _scaler_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     if not isinstance(node, Fit):
         raise SchemaError("not a scaler", code="MPC-0301", node=node)
@@ -162,6 +203,10 @@ def _metric(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     return [Field(name, DType("float", lo=0.0, hi=1.0)) for name in node.metrics]
 
 
+def _nothing_to_fit(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+    raise UnsupportedError("a score card is made of two models", code="MPC-0301", node=node)
+
+
 def _nothing(node: Apply, below: Schema) -> Sequence[Field]:
     raise UnsupportedError("a metric cannot be applied", code="MPC-0301", node=node)
 
@@ -169,6 +214,8 @@ def _nothing(node: Apply, below: Schema) -> Sequence[Field]:
 MODELS: dict[str, Estimator] = {
     "glm": Estimator(_glm_model, _glm_applied, lambda node: len(node.features) + 1),
     "standard_scaler": Estimator(_scaler_model, _scaled, lambda node: len(node.features)),
+    "woe": Estimator(_woe_model, _looked_up, _woe_rows),
+    "scorecard": Estimator(_nothing_to_fit, _parts, lambda node: 0),
     "metric": Estimator(_metric, _nothing, lambda node: 1),
 }
 """Every estimator by name."""

@@ -13,8 +13,8 @@ from mpc_compiler.rules.prune_columns import prune_above
 
 __all__ = ["BLOCKED", "keep_features"]
 
-BLOCKED = {"glm": "standard"}
-"""Estimators whose fits take columns that owners keep, and in which form."""
+BLOCKED = {"glm": ("standard", "units"), "woe": ("onehot", "onehot")}
+"""Estimators that take columns that owners keep, and in which form: to fit, and to apply."""
 
 
 def keep_features(plan: Plan, gather: Gatherer, options: Options) -> Plan:
@@ -37,7 +37,7 @@ def _marked(node: Rel, gather: Gatherer, options: Options) -> Rel:
     leaf, names = _leaf_columns(node.input)
     if leaf is None:
         return node
-    how = BLOCKED[node.kind] if isinstance(node, Fit) else "units"
+    how = BLOCKED[node.kind][isinstance(node, Apply)]
     by_owner: dict[str, list[str]] = {}
     schema = schema_of(leaf)
     for feature in node.features:

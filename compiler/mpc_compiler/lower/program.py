@@ -126,8 +126,9 @@ def input_slots(compute: Compute) -> tuple[Slot, ...]:
 
 
 def _block_slots(block: Owned) -> list[Slot]:
-    width, kind = len(block.columns), np.dtype(np.float64)
-    slots = [Slot(block.id, "__matrix", False, kind, block.rank, width)]
+    width, kind = block.width, np.dtype(np.float64)
+    held = np.dtype(np.int64) if block.how == "onehot" else kind
+    slots = [Slot(block.id, "__matrix", False, held, block.rank, width)]
     if block.how == "standard":
         slots += [Slot(block.id, name, False, kind, width=width) for name in ("__mean", "__inverse")]
     return slots

@@ -6,7 +6,7 @@ import msgspec
 
 from mpc_compiler.ir import Field, Rel
 
-__all__ = ["Align", "Compute", "Disclosure", "Input", "LocalQuery", "Owned", "Release", "Stage", "Wanted"]
+__all__ = ["Align", "Compute", "Disclosure", "Input", "LocalQuery", "Owned", "Release", "Stage", "Wanted", "code_sizes"]
 
 
 class LocalQuery(msgspec.Struct, frozen=True, tag="local"):
@@ -76,7 +76,8 @@ class Owned(msgspec.Struct, frozen=True):
     """Columns that their owner, a computing party, keeps in the clear and multiplies shares with.
 
     ``source`` is an Align or a LocalQuery. ``how``: ``"standard"``, each in its unit, less its mean, over its standard
-    deviation, with means and inverse deviations shared; ``"units"``, each in its unit.
+    deviation, with means and inverse deviations shared; ``"units"``, each in its unit; ``"onehot"``, codes as rows of
+    zeros and a one, as wide as the range of each.
     """
 
     id: str
@@ -85,6 +86,16 @@ class Owned(msgspec.Struct, frozen=True):
     columns: tuple[Wanted, ...]
     how: str
     rows: int
+
+    @property
+    def width(self) -> int:
+        """Columns of the matrix."""
+        return sum(code_sizes(self)) if self.how == "onehot" else len(self.columns)
+
+
+def code_sizes(block: Owned) -> list[int]:
+    """How many values each column of codes may have."""
+    return [int(wanted.field.dtype.bounds[1]) + 1 for wanted in block.columns]
 
 
 class Compute(msgspec.Struct, frozen=True, tag="compute"):

@@ -14,6 +14,7 @@ from mpc_compiler.rules.prune_columns import prune_columns
 from mpc_compiler.rules.push_filters import push_filters
 from mpc_compiler.rules.push_projections import push_projections
 from mpc_compiler.rules.raise_above_joins import raise_above_joins
+from mpc_compiler.rules.sink_rows import sink_rows
 from mpc_compiler.rules.verify import verify
 
 __all__ = ["RULES", "SECRET_RULES", "hide_joins", "rewrite"]
@@ -21,6 +22,8 @@ __all__ = ["RULES", "SECRET_RULES", "hide_joins", "rewrite"]
 Rule = Callable[[Plan], Plan]
 
 RULES: tuple[Rule, ...] = (
+    merge_projections,
+    sink_rows,
     merge_projections,
     push_filters,
     raise_above_joins,
