@@ -9,8 +9,10 @@ from mpc_engine.ml.linear import (
     PoissonRegressor,
     TweedieRegressor,
 )
+from mpc_engine.ml.released import ReleasedCard
 from mpc_engine.ml.result import LinearResult
 from mpc_engine.ml.scaler import ScalerResult, StandardScaler
+from mpc_engine.ml.scorecard import ScoreCard
 from mpc_engine.ml.woe import BinTable, WoeEncoder
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "LinearResult",
     "LogisticRegression",
     "PoissonRegressor",
+    "ReleasedCard",
     "ScalerResult",
+    "ScoreCard",
     "StandardScaler",
     "TweedieRegressor",
     "WoeEncoder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -31,7 +32,8 @@ class BinTable:
     Attributes
     ----------
     bins : DataFrame
-        One row a merged bin: variable, bin, count, count_distr, good, bad, badprob, woe, bin_iv, total_iv.
+        One row a merged bin: variable, bin, count, count_distr, good, bad, badprob, woe, bin_iv, total_iv, and what
+        the bin is: low and high of an interval ``low <= value < high``, or its values.
     """
 
     bins: pd.DataFrame
@@ -42,7 +44,7 @@ class BinTable:
         return {str(name): float(part["total_iv"].iloc[0]) for name, part in self.bins.groupby("variable", sort=False)}
 
     def __str__(self) -> str:
-        return str(self.bins.to_string(index=False))
+        return str(self.bins.drop(columns=["low", "high", "values"]).to_string(index=False))
 
 
 class WoeEncoder(Estimator):
@@ -260,6 +262,7 @@ def bin_rows(
     import pandas as pd
 
     cuts = iter(edges)
+    found = found.assign(**{name: 0 for name in ("count", "event", "woe", "iv") if name not in found.columns})
     made = []
     for at in chosen:
         b, rows = bins[at], found[found["feature"] == at].sort_values("bin")
@@ -285,10 +288,20 @@ def bin_rows(
                     "woe": float(weights[stop]),
                     "bin_iv": float(part["iv"].sum()),
                     "total_iv": iv,
+                    **_where(b, limits, start, stop),
                 }
+                | ({"points": rows["points"].iloc[stop]} if "points" in rows else {})
             )
             start = stop + 1
     return pd.DataFrame(made)
+
+
+def _where(b: Bins, limits: Sequence[float], start: int, stop: int) -> dict[str, float | tuple[str, ...]]:
+    """Exact ends of an interval, or the values of a bin that is none."""
+    if start >= b.ordered or not limits:
+        return {"low": -math.inf, "high": math.inf, "values": tuple(b.labels[start : stop + 1])}
+    low = -math.inf if start == 0 else limits[start - 1]
+    return {"low": low, "high": math.inf if stop + 1 >= b.ordered else limits[stop], "values": ()}
 
 
 def _label(b: Bins, limits: Sequence[float], start: int, stop: int) -> str:
