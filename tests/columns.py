@@ -28,8 +28,6 @@ class Column:
     bits : int or None
         Shared as so many planes (unsigned), or else as ring elements (signed).
     shape : function of the number of rows
-    distinct : bool
-        Whether no value may occur twice.
     owner : int or None
         The party that knows the values; then they are not shared.
     """
@@ -38,7 +36,6 @@ class Column:
     high: int
     bits: int | None = None
     shape: Shape = lambda rows: (rows,)
-    distinct: bool = False
     owner: int | None = None
 
 
@@ -68,10 +65,7 @@ def draw(columns: Sequence[Column], kind: str, rows: int, rng: np.random.Generat
     drawn = [_values(column, kind, rows, rng) for column in columns]
     if kind == "random":
         for column, values in zip(columns[1:], drawn[1:], strict=True):
-            if (
-                replace(column, shape=columns[0].shape, distinct=columns[0].distinct) == columns[0]
-                and not column.distinct
-            ):
+            if replace(column, shape=columns[0].shape) == columns[0]:
                 _imitate(values.reshape(-1), drawn[0].reshape(-1), column)
     return drawn
 
@@ -87,8 +81,7 @@ def _imitate(values: Values, first: Values, column: Column) -> None:
 def _values(column: Column, kind: str, rows: int, rng: np.random.Generator) -> Values:
     shape = column.shape(rows)
     size = int(np.prod(shape, dtype=np.int64))
-    make = _distinct if column.distinct else _any
-    offset = make(column, kind, size, rng)
+    offset = _any(column, kind, size, rng)
     ring = offset + np.uint64(column.low % 2**64)
     return (ring if column.bits is not None else ring.view(np.int64)).reshape(shape)
 
@@ -119,20 +112,6 @@ def _any_size(column: Column, uniform: Values, rng: np.random.Generator) -> Valu
         return uniform >> shift.astype(np.uint64)
     near = (uniform + np.uint64(column.low % 2**64)).view(np.int64) >> shift
     return near.view(np.uint64) - np.uint64(column.low % 2**64)
-
-
-def _distinct(column: Column, kind: str, size: int, rng: np.random.Generator) -> Values:
-    span = column.high - column.low
-    if kind == "random":
-        some = [edge - column.low for edge in edges(column)] if span >= 2**22 else range(span + 1)
-        uniform = rng.integers(0, span, size, dtype=np.uint64, endpoint=True)
-        return rng.permutation(np.union1d(np.array(some, np.uint64), uniform))[:size]
-    number = np.arange(size, dtype=np.uint64)
-    if kind == "equal":
-        return number  # as near to each other as they can be
-    if kind == "extreme":
-        return np.where(number % 2 == 0, number, np.uint64(span) - number)
-    return _any(column, kind, size, rng)
 
 
 def share(column: Column, values: Values, rng: np.random.Generator | None) -> list[Any]:

@@ -227,17 +227,11 @@ def test_every_group_of_few_rows(name: str, rows: int) -> None:
 
 
 @pytest.mark.parametrize("width", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_every_join_of_two_rows_with_two(width: int) -> None:
-    """Every set of valid rows; valid left rows have different keys. For two bits 3,840 tables, 192 for one."""
-    flags, keys = rows_of(1, 2), rows_of(width, 2)
-    tables(
-        "join",
-        [
-            [left, valid, SERIAL[:2], right, right_valid]
-            for left, right, valid, right_valid in itertools.product(keys, keys, flags, flags)
-            if left[0] != left[1] or not valid.all()
-        ],
-    )
+@pytest.mark.parametrize("name", ["lookup by sorting", "lookup by comparing"])
+def test_every_lookup_of_two_rows_among_two(name: str, width: int) -> None:
+    """All keys, equal ones on the left too: 256 tables for two bits, 16 for one."""
+    keys, flags = rows_of(width, 2), np.array([5, 2], np.uint64)
+    tables(name, [[left, SERIAL[:2], flags, right] for left, right in itertools.product(keys, keys)])
 
 
 class Edges:
