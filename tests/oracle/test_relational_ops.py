@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,11 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-import spu.api
-import spu.utils.frontend as frontend
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spu import libspu
 
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops import group
@@ -25,8 +21,8 @@ from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.order import SortKey, head, sort_values, value_counts
 from mpc_compiler.ops.scan import prefix_sum, tree_reduce
 from mpc_compiler.ops.table import Column, Table, both, either, filter_rows, release, select
+from tests.rows import assert_same, frame_of, in_spu, make, table_of, tables, visible
 
-SIZES = (0, 1, 2, 3, 7, 16)
 TOLERANCE = 2.0**-14  # of a mean of values below 32: declared bound of numeric.ratio plus the encoding of its inputs
 
 AGGS = [
@@ -43,53 +39,6 @@ AGGS = [
 RANKED = [*AGGS, Agg("least", "min", "v", -50, 50)]
 KEYS = [Key("k", -2, 3, nullable=True), Key("b")]
 KINDS = {"k": "Int64", "v": "int64", "f": "Float64", "b": "bool"}
-
-
-def make(rows: list[tuple[Any, ...]]) -> tuple[np.ndarray, ...]:
-    """Arrays (k, k valid, v, f, f valid, b, row valid, order) from rows with None for NULL."""
-    k, v, f, b, keep, order = (list(c) for c in zip(*rows, strict=True)) if rows else ([],) * 6
-    return (
-        np.array([x or 0 for x in k], np.int64),
-        np.array([x is not None for x in k], bool),
-        np.array(v, np.int64),
-        np.array([x or 0 for x in f], np.float64),
-        np.array([x is not None for x in f], bool),
-        np.array(b, bool),
-        np.array(keep, bool),
-        np.array(order, np.int64),
-    )
-
-
-def table_of(arrays: tuple[Any, ...]) -> Table:
-    k, k_valid, v, f, f_valid, b, keep, order = arrays
-    columns = {"k": Column(k, k_valid), "v": Column(v), "f": Column(f, f_valid), "b": Column(b)}
-    return Table(columns, keep, order, order_bits=5)
-
-
-def frame_of(arrays: tuple[Any, ...]) -> pd.DataFrame:
-    """What pandas would hold: rows in their order, without the dropped ones."""
-    return visible(table_of(arrays), arrays[-1])
-
-
-def visible(table: Table, order: np.ndarray | None = None) -> pd.DataFrame:
-    data = {}
-    for name, column in table.columns.items():
-        values = pd.array(np.asarray(column.value))
-        if column.valid is not None:
-            values[~np.asarray(column.valid)] = pd.NA
-        data[name] = values
-    frame = pd.DataFrame(data, index=range(table.rows))
-    if order is not None:
-        frame = frame.iloc[np.argsort(order, kind="stable")]
-    if table.valid is not None:
-        frame = frame[np.asarray(table.valid)[frame.index]]
-    return frame.reset_index(drop=True)
-
-
-def assert_same(got: pd.DataFrame, expected: pd.DataFrame, atol: float = 0.0) -> None:
-    assert list(got.columns) == list(expected.columns)
-    wide = [f.astype("Float64").reset_index(drop=True) for f in (got, expected)]
-    pd.testing.assert_frame_equal(*wide, rtol=0, atol=atol)
 
 
 def programs() -> dict[str, Callable[..., Any]]:
@@ -149,23 +98,6 @@ def expected_of(name: str, frame: pd.DataFrame) -> pd.DataFrame:
         return frame[(frame["f"] > 0).fillna(False)][["v", "f"]]
     counts = frame.groupby("k").size().rename("count").reset_index()
     return counts.sort_values("count", ascending=False, kind="stable")
-
-
-cell = st.tuples(
-    st.none() | st.integers(-2, 3),
-    st.integers(-50, 50),
-    st.none() | st.integers(-256, 256).map(lambda i: i / 8),
-    st.booleans(),
-    st.booleans(),
-)
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> list[tuple[Any, ...]]:
-    n = draw(st.sampled_from(SIZES))
-    rows = draw(st.lists(cell, min_size=n, max_size=n))
-    order = draw(st.permutations(range(n)))
-    return [(*row, 2 * rank) for row, rank in zip(rows, order, strict=True)]
 
 
 @partial(jax.jit, static_argnames=("name", "limit"))
@@ -288,7 +220,8 @@ def test_errors_say_what_to_do() -> None:
     table = Table({"f": Column(jnp.ones(2))})
     for key, aggs, code in [
         ("f", [], "MPC-0350"),
-        (None, [Agg("x", "median", "f")], "MPC-0351"),
+        (None, [Agg("x", "mode", "f")], "MPC-0351"),
+        (None, [Agg("x", "quantile", "f", param=1.5)], "MPC-0351"),
         (None, [Agg("x", "sum", "g")], "MPC-0352"),
     ]:
         with pytest.raises(UnsupportedError) as caught:
@@ -298,40 +231,6 @@ def test_errors_say_what_to_do() -> None:
 
 
 # ---- the same programs on shares
-
-
-def in_spu(fn: Callable[..., Any], args: tuple[Any, ...], protocol: str = "aby3") -> Any:
-    """Run a program in SPU, one thread a party, and reconstruct what it returns."""
-    parties = {"aby3": 3, "cheetah": 2}[protocol]
-    config = libspu.RuntimeConfig(protocol=getattr(libspu.ProtocolKind, protocol.upper()), field=libspu.FieldType.FM64)
-    config.fxp_fraction_bits = ops.FRACTION_BITS
-    if protocol == "aby3":
-        config.sort_method = libspu.RuntimeConfig.SortMethod.SORT_RADIX
-    io, secret = spu.api.Io(parties, config), libspu.Visibility.VIS_SECRET
-    names = [f"in{i}" for i in range(len(args))]
-    code, shape = frontend.compile(
-        frontend.Kind.JAX, fn, list(args), {}, names, [secret] * len(args), lambda o: [f"o{i}" for i in range(len(o))]
-    )
-    shares = [io.make_shares(a, secret) for a in args]
-    link = libspu.link.Desc()
-    for rank in range(parties):
-        link.add_party(f"p{rank}", f"oracle{rank}")
-    outs: list[list[Any]] = [[] for _ in range(parties)]
-
-    def party(rank: int) -> None:
-        runtime = spu.api.Runtime(libspu.link.create_mem(link, rank), config)
-        for name, share in zip(names, shares, strict=True):
-            runtime.set_var(name, share[rank])
-        runtime.run(code)
-        outs[rank] = [runtime.get_var(name) for name in code.output_names]
-
-    threads = [threading.Thread(target=party, args=(rank,)) for rank in range(parties)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(150)
-    leaves = [io.reconstruct(list(out)) for out in zip(*outs, strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(shape), leaves)
 
 
 @pytest.fixture(params=[128, 0], ids=["domain", "sort"])

@@ -9,7 +9,7 @@ Two strategies, chosen from public facts only (rows, size of the key domain, wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal
 
@@ -19,11 +19,23 @@ from jax import Array
 from mpc_compiler.cost import LAN, Cost, native, seconds
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.errors import UnsupportedError
-from mpc_compiler.ir.types import WORD_BITS
 from mpc_compiler.ops.domain_group import domain_totals
+from mpc_compiler.ops.keys import RAW, Code, SortKey, codes_of
 from mpc_compiler.ops.measures import Agg, Measures, Totals, finish, measures_of
+from mpc_compiler.ops.primitives import compare
+from mpc_compiler.ops.ranked import ranked_totals
+from mpc_compiler.ops.segments import following
 from mpc_compiler.ops.sorted_group import sorted_totals
-from mpc_compiler.ops.table import Column, Table, both, cleared
+from mpc_compiler.ops.table import (
+    Column,
+    Table,
+    both,
+    cleared,
+    column_arrays,
+    filter_rows,
+    valid_first,
+    with_arrays,
+)
 
 __all__ = ["DOMAIN_LIMIT", "Agg", "Key", "aggregate", "group_by", "strategy"]
 
@@ -43,17 +55,25 @@ class Key:
         Public range, both ends included; None: unknown, all 64 bits count.
     nullable : bool
         True if the column's validity must be looked at; rows whose key is NULL are dropped, as in pandas.
+    nulls : bool
+        Whether NULL is a key like any other, and the last one.
     """
 
     name: str
     lo: int | None = None
     hi: int | None = None
     nullable: bool = False
+    nulls: bool = False
 
     @property
-    def size(self) -> int:
-        """Number of possible keys; 2**64 if unknown."""
-        return 1 << 64 if self.lo is None or self.hi is None else self.hi - self.lo + 1
+    def dropped(self) -> bool:
+        """Whether rows may be dropped because the key is NULL."""
+        return self.nullable and not self.nulls
+
+    def codes(self, column: Column) -> list[Code]:
+        """The column as codes: one, or two where 64 bits do not hold NULL as well."""
+        key = SortKey(self.name, lo=self.lo, hi=self.hi, nullable=self.nullable and self.nulls)
+        return codes_of(column, key)
 
 
 def strategy(
@@ -155,32 +175,51 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels:
     measures = measures_of(table, aggs)
     if table.rows == 0:
         return finish(_no_groups(table, keys, measures), aggs, measures, den_max=1)
-    flag = table.valid
-    for key in keys:
-        flag = both(flag, table.columns[key.name].valid if key.nullable else None)
-    columns = [table.columns[key.name] for key in keys]
-    offsets = [o for key, column in zip(keys, columns, strict=True) for o in (_offset(column, key), *column.rest)]
-    sizes = [
-        size
-        for key, column in zip(keys, columns, strict=True)
-        for size in (2 if column.value.dtype == jnp.bool_ else key.size, *(1 << WORD_BITS for _ in column.rest))
-    ]
-    domain = prod(sizes)
+    codes = [code for key in keys for code in key.codes(table.columns[key.name])]
+    domain = prod(size for _, size in codes)
     nulls = [measures.columns[e.column].valid is not None for e in measures.extremes]
     sums = len(measures.sums) + len(measures.counts)
-    if strategy(table.rows, domain, nulls, sums, kernels=kernels) == "domain":
-        code = offsets[0]
-        for offset, size in zip(offsets[1:], sizes[1:], strict=True):
-            code = code * size + offset
-        totals = domain_totals(flag, code, domain, measures)
-        totals.keys.update(_domain_keys(table, keys, sizes, totals.valid))
-    else:
-        totals = sorted_totals(flag, offsets, sizes, measures, by_value=kernels)
-        found = iter(totals.offsets)
-        for key, column in zip(keys, columns, strict=True):
-            totals.keys[key.name] = _restore(next(found), key, table)
-            totals.rest[key.name] = tuple(next(found) for _ in column.rest)
+    if measures.mixable and strategy(table.rows, domain, nulls, sums, kernels=kernels) == "domain":
+        totals = domain_totals(_counted(table, keys), _mixed(codes), domain, measures)
+        totals.keys.update(_domain_keys(table, keys, totals.valid))
+        return finish(totals, aggs, measures, den_max=table.rows)
+    return _by_sort(table, keys, aggs, by_value=kernels)
+
+
+def _by_sort(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, by_value: bool) -> Table:
+    measures = measures_of(table, aggs)
+    ordered = measures.by_position and table.order is not None
+    ready = not ordered and table.sorted_by[: len(keys)] == tuple((key.name, True) for key in keys)
+    if ready:
+        dropped = _counted(replace(table, valid=None), keys)
+        table = replace(table, order=None)
+        table = valid_first(table if dropped is None else filter_rows(table, dropped))
+        measures = measures_of(table, aggs)
+    codes = [key.codes(table.columns[key.name]) for key in keys]
+    order = (table.order, 1 << table.order_bits) if ordered and table.order is not None else None
+    flag = table.valid if ready else _counted(table, keys)
+    flat = [code for part in codes for code in part]
+    totals = sorted_totals(flag, flat, measures, order=order, by_value=by_value, ready=ready)
+    offsets = list(totals.offsets)
+    for key, part in zip(keys, codes, strict=True):
+        totals.keys[key.name] = _restore([offsets.pop(0) for _ in part], part, key, table)
     return finish(totals, aggs, measures, den_max=table.rows)
+
+
+def _counted(table: Table, keys: Sequence[Key]) -> Array | None:
+    """Rows that count and whose keys are not NULL."""
+    flag = table.valid
+    for key in keys:
+        flag = both(flag, table.columns[key.name].valid if key.dropped else None)
+    return flag
+
+
+def _mixed(codes: Sequence[Code]) -> Array:
+    """One code of all keys."""
+    code, _ = codes[0]
+    for offset, size in codes[1:]:
+        code = code * size + offset
+    return code
 
 
 def aggregate(table: Table, aggs: Sequence[Agg]) -> Table:
@@ -212,44 +251,77 @@ def aggregate(table: Table, aggs: Sequence[Agg]) -> Table:
     """
     measures = measures_of(table, aggs)
     if table.rows == 0:
-        totals = _no_rows(measures)
+        totals = measures.zeros(1)
     else:
         everyone = jnp.ones(table.rows, jnp.bool_) if table.valid is None and not measures.columns else table.valid
         totals = domain_totals(everyone, None, 1, measures)
         totals.valid = None
+        for ranked in measures.ranked:
+            ranked_totals(ranked, measures.columns[ranked.column], table.valid, totals)
+        totals.picked = {(fn, name): _pick(fn, name, table) for fn, name in measures.picked}
     return finish(totals, aggs, measures, den_max=max(1, table.rows))
 
 
-def _offset(column: Column, key: Key) -> Array:
-    value = column.value.astype(jnp.int64)
-    return value if key.lo is None or column.value.dtype == jnp.bool_ else value - key.lo
+def _restore(offsets: Sequence[Array], codes: Sequence[Code], key: Key, table: Table) -> Column:
+    """The key's column from its codes."""
+    column = table.columns[key.name]
+    words = len(codes) - len(column.rest)
+    (*marks, offset), rest, (_, size) = offsets[:words], offsets[words:], codes[words - 1]
+    boolean = column.value.dtype == jnp.bool_
+    low = 0 if boolean or key.lo is None else key.lo
+    valid = None
+    if key.nullable and key.nulls:
+        if marks:
+            valid = ~(marks[0] > 0)
+        else:
+            valid = compare(offset, jnp.full_like(offset, size - 1), "ne", bits=size.bit_length() + 1)
+    value = cleared(offset if size == RAW else offset + low, valid)
+    return Column(value > 0 if boolean else value, valid, tuple(rest))
 
 
-def _restore(offset: Array, key: Key, table: Table) -> Array:
-    """The key's value from its distance to the lower end."""
-    if table.columns[key.name].value.dtype == jnp.bool_:
-        return offset > 0
-    return offset if key.lo is None else offset + key.lo
-
-
-def _domain_keys(table: Table, keys: Sequence[Key], sizes: Sequence[int], valid: Array | None) -> dict[str, Array]:
+def _domain_keys(table: Table, keys: Sequence[Key], valid: Array | None) -> dict[str, Column]:
     """Key columns of all possible groups; cleared where a group is empty, so that they are shares and not constants."""
-    code = jnp.arange(prod(sizes))
+    codes = [key.codes(table.columns[key.name]) for key in keys]
+    number = jnp.arange(prod(size for part in codes for _, size in part))
     columns = {}
-    for key, size in reversed(list(zip(keys, sizes, strict=True))):
-        columns[key.name] = cleared(_restore(code % size, key, table), valid)
-        code = code // size
+    for key, part in reversed(list(zip(keys, codes, strict=True))):
+        _, size = part[-1]
+        column = _restore([number % size], part, key, table)
+        known = None if column.valid is None else cleared(column.valid, valid)
+        columns[key.name] = Column(cleared(column.value, valid), known)
+        number = number // size
     return {key.name: columns[key.name] for key in keys}
 
 
 def _no_groups(table: Table, keys: Sequence[Key], measures: Measures) -> Totals:
-    none = jnp.zeros(0, jnp.int64)
     totals = measures.zeros(0)
-    totals.keys.update({k.name: none.astype(table.columns[k.name].value.dtype) for k in keys})
-    totals.rest.update({k.name: (none,) * len(table.columns[k.name].rest) for k in keys})
-    totals.valid = none.astype(bool)
+    for key in keys:
+        column = table.columns[key.name]
+        totals.keys[key.name] = column if key.nulls else replace(column, valid=None)
+    totals.valid = jnp.zeros(0, jnp.bool_)
     return totals
 
 
-def _no_rows(measures: Measures) -> Totals:
-    return measures.zeros(1)
+def _pick(fn: str, name: str, table: Table) -> Column:
+    """The first or last row that counts (``any``: the first), as a table of one row."""
+    column = table.columns[name]
+    flag = table.valid if fn == "any" else both(table.valid, column.valid)
+    rows = valid_first(Table({name: column}, flag, table.order, order_bits=table.order_bits))
+    if fn != "last" or flag is None:
+        place = slice(-1, None) if fn == "last" else slice(0, 1)
+        arrays = [array[place] for array in column_arrays({"": rows.columns[name]})]
+    else:
+        assert rows.valid is not None
+        after = jnp.where(jnp.arange(table.rows) < table.rows - 1, following(rows.valid), False)
+        last = jnp.where(after, False, rows.valid)
+        arrays = [_only(array, last) for array in column_arrays({"": rows.columns[name]})]
+    found = with_arrays({"": rows.columns[name]}, arrays)[""]
+    known = None if rows.valid is None else jnp.sum(rows.valid.astype(jnp.int64))[None] > 0
+    known = both(known, found.valid)
+    return replace(found, value=cleared(found.value, known), valid=known)
+
+
+def _only(array: Array, flag: Array) -> Array:
+    """The one flagged value, [1]; 0 if there is none."""
+    total = jnp.sum(cleared(array.astype(jnp.int64) if array.dtype == jnp.bool_ else array, flag))[None]
+    return total > 0 if array.dtype == jnp.bool_ else total

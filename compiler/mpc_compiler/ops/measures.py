@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import jax.numpy as jnp
 from jax import Array
 
 from mpc_compiler.errors import UnsupportedError
+from mpc_compiler.ops.keys import SortKey
 from mpc_compiler.ops.numeric import ratio
 from mpc_compiler.ops.primitives import times_rational
-from mpc_compiler.ops.table import Column, Table, cleared
+from mpc_compiler.ops.table import Column, Table, cleared, column_arrays, with_arrays
 
-__all__ = ["Agg", "Extreme", "Measures", "Totals", "finish", "measures_of"]
+__all__ = ["MIXABLE", "Agg", "Extreme", "Measures", "Ranked", "Totals", "finish", "measures_of"]
 
 _FAR = 1 << 40
-FUNCTIONS = ("sum", "mean", "count", "size", "min", "max")
+MIXABLE = ("sum", "mean", "count", "size", "min", "max")
+"""Functions that do not depend on how the rows of a group lie."""
+FUNCTIONS = (*MIXABLE, "nunique", "median", "quantile", "first", "last", "any")
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,17 @@ class Agg:
     out : str
         Name of the result column.
     fn : str
-        ``"sum"``, ``"mean"``, ``"count"``, ``"size"``, ``"min"`` or ``"max"``.
+        One of `FUNCTIONS`. ``first`` and ``last`` skip NULLs; ``any`` is for a column that is the same in all rows of a
+        group, and carried along.
     column : str or None
         What is aggregated; None for ``size``.
     lo, hi : int, float or None
-        Public range of the column. Bounds what stands in for NULL in min and max; None: ±2**40.
+        Public range of the column. Bounds what stands in for NULL in min and max (None: ±2**40), and how wide the
+        column is as a sort key.
     scale : int
         The column is a decimal in units of ``10**-scale``.
+    param : float or None
+        The level of ``quantile``, from 0 to 1.
     """
 
     out: str
@@ -44,6 +51,22 @@ class Agg:
     lo: float | None = None
     hi: float | None = None
     scale: int = 0
+    param: float | None = None
+
+    @property
+    def level(self) -> float | None:
+        """The level of a quantile; None for other functions."""
+        return 0.5 if self.fn == "median" else self.param if self.fn == "quantile" else None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A column whose values are wanted in order: how many distinct ones, and quantiles."""
+
+    column: str
+    key: SortKey
+    distinct: bool
+    levels: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -70,6 +93,10 @@ class Measures:
     extremes : tuple of Extreme
     bools : frozenset of str
         Columns that were bool.
+    ranked : tuple of Ranked
+        Columns whose values are wanted in order.
+    picked : dict of (str, str) to Column
+        What is taken from a row of the group as it is: by function (``first``, ``last``, ``any``) and column.
     """
 
     columns: dict[str, Column]
@@ -77,6 +104,18 @@ class Measures:
     counts: tuple[str, ...]
     extremes: tuple[Extreme, ...]
     bools: frozenset[str] = frozenset()
+    ranked: tuple[Ranked, ...] = ()
+    picked: dict[tuple[str, str], Column] = field(default_factory=dict)
+
+    @property
+    def mixable(self) -> bool:
+        """Whether nothing depends on how the rows of a group lie."""
+        return not self.ranked and not self.picked
+
+    @property
+    def by_position(self) -> bool:
+        """Whether the row order counts."""
+        return any(fn != "any" for fn, _ in self.picked)
 
     def summed(self) -> list[Array]:
         """All arrays to be summed: `sums`, then the validity of `counts` as 0 and 1."""
@@ -97,7 +136,15 @@ class Measures:
         """The totals of no rows."""
         summed = [jnp.zeros(groups, a.dtype) for a in self.summed()]
         extremes = [jnp.zeros(groups, self.columns[e.column].value.dtype) for e in self.extremes]
-        return self.totals(jnp.zeros(groups, jnp.int64), summed, extremes)
+        totals = self.totals(jnp.zeros(groups, jnp.int64), summed, extremes)
+        for ranked in self.ranked:
+            totals.distinct[ranked.column] = jnp.zeros(groups, jnp.int64)
+            totals.quantiles |= {(ranked.column, level): jnp.zeros(groups, jnp.float64) for level in ranked.levels}
+        for key, column in self.picked.items():
+            empty = [jnp.zeros(groups, array.dtype) for array in column_arrays({"": column})]
+            made = with_arrays({"": column}, empty)[""]
+            totals.picked[key] = made if groups == 0 else replace(made, valid=jnp.zeros(groups, jnp.bool_))
+        return totals
 
 
 @dataclass
@@ -108,14 +155,14 @@ class Totals:
     ----------
     size : Array
         int64 [groups]: rows of the group.
-    sums, counts, extremes : dict
+    sums, counts, extremes, distinct, quantiles : dict
         Arrays [groups].
+    picked : dict
+        Columns of [groups] rows.
     valid : Array or None
         Whether the group exists.
-    keys : dict of str to Array
+    keys : dict of str to Column
         Key columns.
-    rest : dict of str to tuple of Array
-        Further words of key columns that are texts without a dictionary.
     offsets : list of Array
         Keys as distances to their lower ends, before they become `keys`.
     packed : bool
@@ -126,11 +173,17 @@ class Totals:
     sums: dict[str, Array]
     counts: dict[str, Array]
     extremes: dict[Extreme, Array]
+    distinct: dict[str, Array] = field(default_factory=dict)
+    quantiles: dict[tuple[str, float], Array] = field(default_factory=dict)
+    picked: dict[tuple[str, str], Column] = field(default_factory=dict)
     valid: Array | None = None
-    keys: dict[str, Array] = field(default_factory=dict)
-    rest: dict[str, tuple[Array, ...]] = field(default_factory=dict)
+    keys: dict[str, Column] = field(default_factory=dict)
     offsets: list[Array] = field(default_factory=list)
     packed: bool = False
+
+    def count(self, column: str) -> Array:
+        """Cells of the column that are not NULL."""
+        return self.counts.get(column, self.size)
 
 
 def _check(table: Table, agg: Agg) -> None:
@@ -140,6 +193,10 @@ def _check(table: Table, agg: Agg) -> None:
         )
     if agg.fn != "size" and agg.column not in table.columns:
         raise UnsupportedError(f"aggregate {agg.out!r} needs a column", code="MPC-0352", hint="name an existing column")
+    if agg.fn == "quantile" and not (agg.param is not None and 0 <= agg.param <= 1):
+        raise UnsupportedError(
+            f"quantile {agg.out!r} has the level {agg.param}", code="MPC-0351", hint="a number from 0 to 1"
+        )
 
 
 def _extreme(column: Column, agg: Agg) -> Extreme:
@@ -165,31 +222,49 @@ def measures_of(table: Table, aggs: Sequence[Agg]) -> Measures:
     sums: dict[str, None] = {}
     counts: dict[str, None] = {}
     extremes: dict[Extreme, None] = {}
-    bools: set[str] = set()
+    picked: dict[tuple[str, str], Column] = {}
     for agg in aggs:
         _check(table, agg)
         if agg.fn == "size" or agg.column is None:
             continue
         column = table.columns[agg.column]
-        if column.value.dtype == jnp.bool_:
-            bools.add(agg.column)
-        value = column.value.astype(jnp.int64) if agg.column in bools else column.value
-        columns[agg.column] = Column(value, column.valid)
+        if agg.fn in ("any", "first", "last"):
+            picked[agg.fn, agg.column] = column
+            continue
+        value = column.value.astype(jnp.int64) if column.value.dtype == jnp.bool_ else column.value
+        columns[agg.column] = replace(column, value=value)
         if agg.fn in ("sum", "mean"):
             sums[agg.column] = None
-        if agg.fn != "sum" and column.valid is not None:
+        if agg.fn not in ("sum", "nunique") and column.valid is not None:
             counts[agg.column] = None
         if agg.fn in ("min", "max"):
             extremes[_extreme(column, agg)] = None
-    return Measures(columns, tuple(sums), tuple(counts), tuple(extremes), frozenset(bools))
+    bools = frozenset(name for name in columns if table.columns[name].value.dtype == jnp.bool_)
+    ranked = _ranked(columns, bools, aggs)
+    return Measures(columns, tuple(sums), tuple(counts), tuple(extremes), bools, ranked, picked)
+
+
+def _ranked(columns: dict[str, Column], bools: frozenset[str], aggs: Sequence[Agg]) -> tuple[Ranked, ...]:
+    """Columns of which distinct values or quantiles are wanted."""
+    found: dict[str, list[Agg]] = {}
+    for agg in aggs:
+        if agg.column is not None and (agg.fn == "nunique" or agg.level is not None):
+            found.setdefault(agg.column, []).append(agg)
+    made = []
+    for name, wanted in found.items():
+        levels = dict.fromkeys(agg.level for agg in wanted if agg.level is not None)
+        lo, hi = (0, 1) if name in bools else (wanted[0].lo, wanted[0].hi)
+        key = SortKey(name, lo=lo, hi=hi, nullable=columns[name].valid is not None)
+        made.append(Ranked(name, key, any(agg.fn == "nunique" for agg in wanted), tuple(levels)))
+    return tuple(made)
 
 
 def finish(totals: Totals, aggs: Sequence[Agg], measures: Measures, *, den_max: int) -> Table:
     """Turn totals into the result table: means are divided here, once a group and not once a row."""
-    columns = {name: Column(array, rest=totals.rest.get(name, ())) for name, array in totals.keys.items()}
+    columns = dict(totals.keys)
     for agg in aggs:
         columns[agg.out] = _column(totals, agg, measures, den_max)
-    return Table(columns, totals.valid, packed=totals.packed)
+    return Table(columns, totals.valid, packed=totals.packed, sorted_by=tuple((name, True) for name in totals.keys))
 
 
 def _of_units(mean: Array, agg: Agg) -> Array:
@@ -202,7 +277,11 @@ def _of_units(mean: Array, agg: Agg) -> Array:
 def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Column:
     if agg.fn == "size" or agg.column is None:
         return Column(totals.size)
-    count = totals.counts.get(agg.column, totals.size)
+    if agg.fn in ("any", "first", "last"):
+        return totals.picked[agg.fn, agg.column]
+    if agg.fn == "nunique":
+        return Column(totals.distinct[agg.column])
+    count = totals.count(agg.column)
     if agg.fn == "count":
         return Column(count)
     if agg.fn == "sum":
@@ -212,6 +291,8 @@ def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Colum
     if agg.fn == "mean":
         mean = ratio(totals.sums[agg.column], cleared(count, totals.valid), den_max=den_max)
         return Column(_of_units(mean, agg), some)
+    if agg.level is not None:
+        return Column(_of_units(cleared(totals.quantiles[agg.column, agg.level], some), agg), some)
     extreme = next(e for e in measures.extremes if e.column == agg.column and e.op == agg.fn)
     value = cleared(totals.extremes[extreme], some)
     return Column(value > 0 if agg.column in measures.bools else value, some)

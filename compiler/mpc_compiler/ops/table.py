@@ -75,6 +75,9 @@ class Table:
         Public width of `order`. Fewer bits sort faster.
     packed : bool
         True if it is known that valid rows come before invalid ones and array order counts (`order` is None).
+    sorted_by : tuple of (str, bool)
+        Columns (and whether ascending, NULLs last) by which the array order is sorted, rows that tie in their row
+        order. Rows that did not count when it was sorted stand at the end, in any order.
     """
 
     columns: dict[str, Column]
@@ -82,6 +85,7 @@ class Table:
     order: Array | None = None
     order_bits: int = field(default=32, kw_only=True)
     packed: bool = field(default=False, kw_only=True)
+    sorted_by: tuple[tuple[str, bool], ...] = field(default=(), kw_only=True)
 
     @property
     def rows(self) -> int:
@@ -98,17 +102,18 @@ jax.tree_util.register_dataclass(Column, ("value", "valid", "rest"), ())
 
 
 _Children = tuple[tuple[Column, ...], Array | None, Array | None]
-_Static = tuple[tuple[str, ...], int, bool]
+_Static = tuple[tuple[str, ...], int, bool, tuple[tuple[str, bool], ...]]
 
 
 def _flatten(table: Table) -> tuple[_Children, _Static]:
-    static = (tuple(table.columns), table.order_bits, table.packed)
+    static = (tuple(table.columns), table.order_bits, table.packed, table.sorted_by)
     return (tuple(table.columns.values()), table.valid, table.order), static
 
 
 def _unflatten(static: _Static, children: _Children) -> Table:
-    (names, order_bits, packed), (columns, valid, order) = static, children
-    return Table(dict(zip(names, columns, strict=True)), valid, order, order_bits=order_bits, packed=packed)
+    (names, order_bits, packed, sorted_by), (columns, valid, order) = static, children
+    held = dict(zip(names, columns, strict=True))
+    return Table(held, valid, order, order_bits=order_bits, packed=packed, sorted_by=sorted_by)
 
 
 # Not as a dict: jax sorts the keys of a dict, and the order of columns counts.
@@ -212,7 +217,8 @@ def valid_first(table: Table) -> Table:
         bits = [*(1 for _ in flags), table.order_bits]
         moved = sort_rows(keys, (*flags, *arrays), bits)[len(keys) :]
     valid = moved[0] if flags else None
-    return Table(with_arrays(table.columns, moved[len(flags) :]), valid, packed=True)
+    columns = with_arrays(table.columns, moved[len(flags) :])
+    return Table(columns, valid, packed=True, sorted_by=table.sorted_by if table.order is None else ())
 
 
 def release(table: Table) -> Table:
