@@ -302,7 +302,8 @@ def _aggregate(rel: Aggregate) -> Schema:
         key = require(below, name, node=rel)
         if key.dtype.kind == "float":
             raise SchemaError(f"cannot group by the float {name!r}", code="MPC-0103", hint="bin it first", node=rel)
-        fields.append(Field(name, msgspec.structs.replace(key.dtype, nullable=False), everyone))
+        nullable = key.dtype.nullable and rel.nulls
+        fields.append(Field(name, msgspec.structs.replace(key.dtype, nullable=nullable), everyone))
     rows = rows_of(rel.input)
     fields += [Field(agg.name, _agg_type(agg, below, rows, bool(rel.keys), rel), everyone) for agg in rel.aggs]
     return Schema(fields)
@@ -322,8 +323,13 @@ def _agg_type(agg: Agg, below: Schema, rows: int, grouped: bool, node: Rel) -> D
         return DType("int", lo=0, hi=rows)
     nullable = dtype.nullable or not grouped
     if agg.function in ("min", "max"):
-        if dtype.kind == "string":
-            raise UnsupportedError(f"{agg.function} of text column {agg.column!r}", code="MPC-0304", node=node)
+        if dtype.kind == "string" and dtype.domain is None and len(owners_of(node)) > 1:
+            raise UnsupportedError(
+                f"{agg.function} of text column {agg.column!r}, which has no public dictionary",
+                code="MPC-0304",
+                hint="declare one: mpc.Source(data, dictionaries={'column': [...]})",
+                node=node,
+            )
         return msgspec.structs.replace(dtype, nullable=nullable)
     if not dtype.numeric:
         raise SchemaError(f"cannot take the {agg.function} of {dtype.kind} {agg.column!r}", code="MPC-0103", node=node)
@@ -412,5 +418,5 @@ def _groups_of(rel: Aggregate) -> int:
         if dtype.kind != "bool" and dtype.domain is None and dtype.lo is None:
             return rows_of(rel.input)
         lo, hi = dtype.bounds
-        size *= int(hi - lo) + 1
+        size *= int(hi - lo) + 1 + (rel.nulls and dtype.nullable)
     return min(size, rows_of(rel.input)) if size else 0

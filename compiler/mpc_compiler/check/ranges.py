@@ -13,6 +13,7 @@ from mpc_compiler.ir import (
     MAX_FLOAT,
     MAX_INT,
     MAX_PRODUCT,
+    Agg,
     Aggregate,
     Call,
     DType,
@@ -27,6 +28,7 @@ from mpc_compiler.ir import (
     Schema,
     Shared,
     Union,
+    Win,
     Window,
     constant_of,
     walk,
@@ -57,23 +59,20 @@ def check_secret(rel: Rel) -> None:
                 _expression(item.expr, schema_of(node.input))
         elif isinstance(node, Filter):
             _expression(node.predicate, schema_of(node.input))
-        elif isinstance(node, Aggregate):
+        elif isinstance(node, Aggregate | Window):
             _aggregate(node)
-        elif isinstance(node, Window):
-            by = [sort.column for sort in node.order]
-            _one_word(node, [*node.partition, *by, *(win.column for win in node.wins if win.column)], "a window")
         elif isinstance(node, Join):
             _join(node)
         elif isinstance(node, Union):
             for pair in zip(schema_of(node.left), schema_of(node.right), strict=True):
                 _spelled([field.dtype for field in pair], node)
-        if isinstance(node, Fit | Metric) or (
-            isinstance(node, Aggregate) and any(a.function == "mean" for a in node.aggs)
-        ):
+        made = node.aggs if isinstance(node, Aggregate) else node.wins if isinstance(node, Window) else ()
+        if isinstance(node, Fit | Metric) or any(a.function == "mean" for a in made):
             _rows(node)
 
 
-def _rows(node: Aggregate | Fit | Metric) -> None:
+def _rows(node: Rel) -> None:
+    assert isinstance(node, Aggregate | Fit | Metric | Window)
     limit, rows = (1 << (21 if isinstance(node, Fit) else 20 if isinstance(node, Metric) else 22)), rows_of(node.input)
     if rows > limit:
         raise RangeError(
@@ -221,12 +220,28 @@ def _one_word(node: Aggregate | Window, names: Sequence[str], what: str) -> None
             )
 
 
-def _aggregate(node: Aggregate) -> None:
+def _quantile(agg: Agg | Win, below: Schema, node: Aggregate | Window) -> None:
+    """Interpolation multiplies the distance of two values."""
+    field = below.field(agg.column or "")
+    assert field is not None
+    lo, hi = field.dtype.bounds
+    limit = MAX_PRODUCT if field.dtype.kind == "float" else MAX_FLOAT
+    if max(hi - lo, abs(lo), abs(hi)) >= limit:
+        raise RangeError(
+            f"the {agg.function} of {agg.column!r}, from {lo:g} to {hi:g}, needs values below {limit:g}",
+            code="MPC-0202",
+            hint="declare a tighter range for the column, or scale it down",
+            node=node,
+        )
+
+
+def _aggregate(node: Aggregate | Window) -> None:
     below, rows = schema_of(node.input), rows_of(node.input)
-    for agg in node.aggs:
-        if agg.column is not None and agg.function not in ("count", "size"):
+    for agg in node.aggs if isinstance(node, Aggregate) else node.wins:
+        if agg.column is not None and agg.function in ("min", "max"):
             _one_word(node, [agg.column], agg.function)
-    for agg in node.aggs:
+        if agg.function in ("median", "quantile"):
+            _quantile(agg, below, node)
         if agg.function not in ("sum", "mean") or agg.column is None:
             continue
         dtype = below.field(agg.column)

@@ -133,11 +133,17 @@ class Agg(msgspec.Struct, frozen=True, cache_hash=True):
 
 
 class Aggregate(_Node, frozen=True, tag="aggregate"):
-    """One row a group, sorted by the keys; rows with a NULL key are dropped. No keys: exactly one row."""
+    """One row a group, sorted by the keys; rows with a NULL key are dropped. No keys: exactly one row.
+
+    ``nulls``: NULL is a key like any other, and the last one. ``ordered``: whether the order of the groups counts; if
+    not, rules may change it.
+    """
 
     input: Rel
     keys: tuple[str, ...]
     aggs: tuple[Agg, ...]
+    nulls: bool = False
+    ordered: bool = True
 
 
 class SortBy(msgspec.Struct, frozen=True, cache_hash=True):

@@ -88,6 +88,7 @@ def head_line(rel: Rel) -> str:
         return _window(rel)
     if isinstance(rel, Aggregate):
         by = f" by {', '.join(rel.keys)}" if rel.keys else ""
+        by += (" with nulls" if rel.nulls else "") + ("" if rel.ordered else " in any order")
         return f"aggregate {', '.join(map(_agg, rel.aggs))}{by}"
     if isinstance(rel, Sort):
         return f"sort {_order(rel.by)}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -26,12 +27,14 @@ from mpc_compiler.ir import (
     Shared,
     Sort,
     Union,
+    Window,
 )
+from mpc_compiler.ir import Column as NamedColumn
+from mpc_compiler.lower.grouping import group_table, sort_keys, window_table
 from mpc_compiler.lower.joins import join_tables, union_tables
 from mpc_compiler.lower.models import apply_model, fit_model, measure
 from mpc_compiler.lower.stages import Compute, Owned
-from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
-from mpc_compiler.ops.order import SortKey, head, sort_values
+from mpc_compiler.ops.order import head, sort_values
 from mpc_compiler.ops.scalar import evaluate
 from mpc_compiler.ops.table import Column, Table, filter_rows, release
 
@@ -217,7 +220,7 @@ class _Run:
             valid = below.valid
             if not columns and valid is None and below.order is None:  # nothing else says how many rows there are
                 valid = jnp.ones(below.rows, jnp.bool_)
-            return Table(columns, valid, below.order, order_bits=below.order_bits)
+            return replace(below, columns=columns, valid=valid, sorted_by=_renamed(below.sorted_by, rel))
         if isinstance(rel, Filter):
             below = self.table(rel.input)
             mask = evaluate(rel.predicate, below, schema_of(rel.input))
@@ -227,9 +230,11 @@ class _Run:
         if isinstance(rel, Union):
             return union_tables(rel, self.table(rel.left), self.table(rel.right))
         if isinstance(rel, Aggregate):
-            return _aggregate(rel, self.table(rel.input), kernels=self._kernels)
+            return group_table(rel, self.table(rel.input), kernels=self._kernels)
+        if isinstance(rel, Window):
+            return window_table(rel, self.table(rel.input))
         if isinstance(rel, Sort):
-            return sort_values(self.table(rel.input), _sort_keys(rel))
+            return sort_values(self.table(rel.input), sort_keys(schema_of(rel.input), rel.by))
         if isinstance(rel, Limit):
             return head(self.table(rel.input), rel.count)
         if isinstance(rel, Fit):
@@ -252,36 +257,8 @@ class _Run:
         return Table(columns, None, order, order_bits=bits)
 
 
-def _bounds(dtype: DType) -> tuple[int, int] | tuple[float, float]:
-    lo, hi = dtype.bounds
-    return (float(lo), float(hi)) if dtype.kind == "float" else (int(lo), int(hi))
-
-
-def _aggregate(rel: Aggregate, below: Table, *, kernels: bool) -> Table:
-    schema = schema_of(rel.input)
-    aggs = []
-    for agg in rel.aggs:
-        field = schema.field(agg.column) if agg.column else None
-        lo, hi = _bounds(field.dtype) if field is not None and field.dtype.kind != "string" else (0, 1)
-        scale = 0 if field is None else field.dtype.scale
-        aggs.append(Agg(agg.name, agg.function, agg.column, lo, hi, scale))
-    if not rel.keys:
-        return aggregate(below, aggs)
-    keys = []
-    for name in rel.keys:
-        field = schema.field(name)
-        assert field is not None
-        lo, hi = field.dtype.bounds
-        keys.append(Key(name, int(lo), int(hi), field.dtype.nullable))
-    return group_by(below, keys, aggs, kernels=kernels)
-
-
-def _sort_keys(rel: Sort) -> Sequence[SortKey]:
-    schema = schema_of(rel.input)
-    keys = []
-    for by in rel.by:
-        field = schema.field(by.column)
-        assert field is not None
-        lo, hi = _bounds(field.dtype)
-        keys.append(SortKey(by.column, by.ascending, lo, hi, field.dtype.nullable))
-    return keys
+def _renamed(known: tuple[tuple[str, bool], ...], rel: Project) -> tuple[tuple[str, bool], ...]:
+    """The order of the arrays under the names that a projection gives to columns as they are."""
+    names = {item.expr.name: item.name for item in rel.items if isinstance(item.expr, NamedColumn)}
+    kept = itertools.takewhile(lambda key: key[0] in names, known)
+    return tuple((names[name], ascending) for name, ascending in kept)

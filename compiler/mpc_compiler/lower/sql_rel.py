@@ -124,10 +124,10 @@ def _aggregate(rel: Aggregate) -> exp.Expr:
     query = exp.select(*keys, *aggs, *(() if keys else (_named(exp.Literal.number(1), ROW),))).from_(_query(rel.input))
     if not keys:
         return _sub(query)
-    for key in keys:
+    for key in keys if not rel.nulls else ():
         query = query.where(exp.Not(this=exp.Is(this=key.copy(), expression=exp.null())))
     inner = _sub(query.group_by(*(key.copy() for key in keys)))
-    return _sub(exp.select("*", _numbered([key.copy() for key in keys])).from_(inner))
+    return _sub(exp.select("*", _numbered([_ordered(key.copy()) for key in keys])).from_(inner))
 
 
 def _agg(agg: Agg, below: Schema) -> exp.Expr:

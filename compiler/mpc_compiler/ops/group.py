@@ -318,7 +318,7 @@ def _pick(fn: str, name: str, table: Table) -> Column:
     found = with_arrays({"": rows.columns[name]}, arrays)[""]
     known = None if rows.valid is None else jnp.sum(rows.valid.astype(jnp.int64))[None] > 0
     known = both(known, found.valid)
-    return replace(found, value=cleared(found.value, known), valid=known)
+    return Column(cleared(found.value, known), known, tuple(cleared(word, known) for word in found.rest))
 
 
 def _only(array: Array, flag: Array) -> Array:

@@ -15,7 +15,7 @@ from mpc_compiler.ops.numeric import ratio
 from mpc_compiler.ops.primitives import times_rational
 from mpc_compiler.ops.table import Column, Table, cleared, column_arrays, with_arrays
 
-__all__ = ["MIXABLE", "Agg", "Extreme", "Measures", "Ranked", "Totals", "finish", "measures_of"]
+__all__ = ["MIXABLE", "Agg", "Extreme", "Measures", "Ranked", "Totals", "finish", "measures_of", "of_units"]
 
 _FAR = 1 << 40
 MIXABLE = ("sum", "mean", "count", "size", "min", "max")
@@ -267,11 +267,11 @@ def finish(totals: Totals, aggs: Sequence[Agg], measures: Measures, *, den_max: 
     return Table(columns, totals.valid, packed=totals.packed, sorted_by=tuple((name, True) for name in totals.keys))
 
 
-def _of_units(mean: Array, agg: Agg) -> Array:
-    if not agg.scale:
+def of_units(mean: Array, scale: int, lo: float | None, hi: float | None) -> Array:
+    """A mean or quantile of decimals that are held in units of ``10**-scale``, in the column's range."""
+    if not scale:
         return mean
-    most = max(abs(agg.lo or 0), abs(agg.hi or 0)) + 1
-    return times_rational(mean, 1, 10**agg.scale, most=most)
+    return times_rational(mean, 1, 10**scale, most=max(abs(lo or 0), abs(hi or 0)) + 1)
 
 
 def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Column:
@@ -290,9 +290,9 @@ def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Colum
     some = None if always else count > 0
     if agg.fn == "mean":
         mean = ratio(totals.sums[agg.column], cleared(count, totals.valid), den_max=den_max)
-        return Column(_of_units(mean, agg), some)
+        return Column(of_units(mean, agg.scale, agg.lo, agg.hi), some)
     if agg.level is not None:
-        return Column(_of_units(cleared(totals.quantiles[agg.column, agg.level], some), agg), some)
+        return Column(of_units(cleared(totals.quantiles[agg.column, agg.level], some), agg.scale, agg.lo, agg.hi), some)
     extreme = next(e for e in measures.extremes if e.column == agg.column and e.op == agg.fn)
     value = cleared(totals.extremes[extreme], some)
     return Column(value > 0 if agg.column in measures.bools else value, some)

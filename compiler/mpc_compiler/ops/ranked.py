@@ -8,7 +8,7 @@ level is the last one for which the comparison holds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import jax.numpy as jnp
@@ -26,8 +26,8 @@ from mpc_compiler.ops.primitives import (
     segment_scan,
     sort_rows,
 )
-from mpc_compiler.ops.segments import copied_back, end_index, following, preceding, start_index
-from mpc_compiler.ops.table import Column, both, cleared
+from mpc_compiler.ops.segments import copied_back, end_index, following, preceding, same, start_index
+from mpc_compiler.ops.table import Column, both, cleared, column_arrays, with_arrays
 
 __all__ = ["Layout", "Parts", "parts_of", "quantile_bits", "ranked_totals"]
 
@@ -116,13 +116,13 @@ def quantile_bits(level: float, rows: int) -> tuple[int, int]:
     return round(level * (1 << bits)), bits
 
 
-def parts_of(ranked: Ranked, value: Array, valid: Array | None, layout: Layout) -> Parts:
+def parts_of(ranked: Ranked, column: Column, layout: Layout) -> Parts:
     """What to sum over groups of rows that are sorted by group and value, NULLs last in each group."""
+    value, valid = column.value, column.valid
     whole = encode_fixed(value) if value.dtype == jnp.float64 else value
     parts = Parts(ranked, fixed=value.dtype == jnp.float64)
     if ranked.distinct:
-        changed = compare(whole, preceding(whole), "ne", bits=_difference_bits(ranked))
-        first = ~jnp.where(layout.start, False, ~changed)
+        first = ~jnp.where(layout.start, False, _repeated(ranked, column, whole))
         parts.summed.append(_number(both(valid, first)))
     for level in ranked.levels:
         place, last = layout.positions(valid)
@@ -133,9 +133,11 @@ def parts_of(ranked: Ranked, value: Array, valid: Array | None, layout: Layout) 
     return parts
 
 
-def _difference_bits(ranked: Ranked) -> int:
-    (_, count), *_ = codes_of(jnp.zeros(1, jnp.int64), None, ranked.key)
-    return width_of(count) + 1
+def _repeated(ranked: Ranked, column: Column, whole: Array) -> Array:
+    """Whether a row has the value of the one before."""
+    codes = codes_of(Column(column.value, rest=column.rest), ranked.key)
+    words = [(word, count) for word, (_, count) in zip((whole, *column.rest), codes, strict=True)]
+    return same(words, [preceding(word) for word, _ in words])
 
 
 def _number(flag: Array | None) -> Array:
@@ -193,17 +195,19 @@ def ranked_totals(ranked: Ranked, column: Column, flag: Array | None, totals: To
         Of one group; is added to.
     """
     counted = both(flag, column.valid)
-    words = words_of(codes_of(column.value, None, ranked.key), counted)
+    column = replace(column, valid=None)
+    words = words_of(codes_of(column, ranked.key), counted)
     flags = [] if counted is None else [counted]
-    moved = sort_rows([w for w, _ in words], [column.value, *flags], [width_of(count) for _, count in words])
-    value, *flags = moved[len(words) :]
+    arrays = [*flags, *column_arrays({"": column})]
+    moved = sort_rows([w for w, _ in words], arrays, [width_of(count) for _, count in words])[len(words) :]
+    column = with_arrays({"": column}, moved[len(flags) :])[""]
+    flags, value = list(moved[: len(flags)]), column.value
     whole = encode_fixed(value) if value.dtype == jnp.float64 else value
     parts = Parts(ranked, fixed=value.dtype == jnp.float64)
     rows = whole.shape[0]
     inner = jnp.arange(rows) < rows - 1
     if ranked.distinct:
-        changed = compare(whole, preceding(whole), "ne", bits=_difference_bits(ranked))
-        first = jnp.where(jnp.arange(rows) == 0, True, changed)
+        first = jnp.where(jnp.arange(rows) == 0, True, ~_repeated(ranked, column, whole))
         parts.summed.append(_number(both(flags[0], first) if flags else first))
     if ranked.levels:
         last = jnp.broadcast_to(totals.count(ranked.column) - 1, (rows,))

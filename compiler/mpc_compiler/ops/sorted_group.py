@@ -10,7 +10,6 @@ by group; each further one takes a sort of its own, by (group, value), in which 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from math import prod
 
 import jax.numpy as jnp
@@ -115,7 +114,7 @@ class _Rows:
     def value_codes(self, ranked: Ranked) -> list[Code]:
         """A column as the last key of a sort."""
         column = self.columns[ranked.column]
-        return codes_of(column.value, column.valid, ranked.key)
+        return codes_of(column, ranked.key)
 
     def sort(self, then_by: Sequence[Code]) -> None:
         """Sort everything by group."""
@@ -145,7 +144,7 @@ class _Rows:
             number = prefix_sum(self.layout.start.astype(jnp.int64)) - 1
             words, columns = [(number, number.shape[0])], self.columns
         column = columns[ranked.column]
-        by = [*words, *codes_of(column.value, column.valid, ranked.key)]
+        by = [*words, *codes_of(column, ranked.key)]
         return with_arrays({"": column}, _move(by, column_arrays({"": column}))[len(by) :])[""]
 
 
@@ -196,7 +195,7 @@ def _summarised(rows: _Rows, orders: Sequence[Ranked]) -> Totals:
     size, summed = ends.rise(counted), [ends.total(array) for array in rows.summed]
     extremes = [_extreme(e, rows, ends) for e in measures.extremes]
     found = [(ranked, rows.values[ranked.column]) for ranked in orders]
-    parts = [parts_of(ranked, column.value, column.valid, layout) for ranked, column in found]
+    parts = [parts_of(ranked, column, layout) for ranked, column in found]
     shares = [[ends.total(array) for array in part.summed] for part in parts]
     picked = {key: _picked(key[0], column, layout, ends) for key, column in rows.picked.items()}
     valid = ends.pack(flagged=rows.flag is not None)
@@ -208,7 +207,8 @@ def _summarised(rows: _Rows, orders: Sequence[Ranked]) -> Totals:
         column = with_arrays({"": rows.picked[fn, name]}, [get() for get in gets])[""]
         if fn != "any" and column.valid is not None:
             some = totals.count(name) > 0
-            column = replace(column, valid=some, value=cleared(column.value, some))
+            rest = tuple(cleared(word, some) for word in column.rest)
+            column = Column(cleared(column.value, some), some, rest)
         totals.picked[fn, name] = column
     return totals
 

@@ -74,7 +74,7 @@ class Table:
     order_bits : int
         Public width of `order`. Fewer bits sort faster.
     packed : bool
-        True if it is known that valid rows come before invalid ones and array order counts (`order` is None).
+        True if it is known that valid rows come before invalid ones in the arrays.
     sorted_by : tuple of (str, bool)
         Columns (and whether ascending, NULLs last) by which the array order is sorted, rows that tie in their row
         order. Rows that did not count when it was sorted stand at the end, in any order.
@@ -205,7 +205,7 @@ def valid_first(table: Table) -> Table:
     -----
     Cost: one sort by (invalid, order) if there is an `order`, else one compaction if there is row validity.
     """
-    if table.rows < 2 or table.packed or (table.valid is None and table.order is None):
+    if table.rows < 2 or (table.order is None and (table.packed or table.valid is None)):
         return replace(table, order=None, packed=True)
     arrays = column_arrays(table.columns)
     flags = [] if table.valid is None else [table.valid]

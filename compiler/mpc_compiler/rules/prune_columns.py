@@ -134,7 +134,8 @@ def _narrow(node: Rel, needed: set[str]) -> Rel:
     if isinstance(node, Project):
         return make(Project(node.input, tuple(item for item in node.items if item.name in needed)))
     if isinstance(node, Aggregate):
-        return make(Aggregate(node.input, node.keys, tuple(agg for agg in node.aggs if agg.name in needed)))
+        aggs = tuple(agg for agg in node.aggs if agg.name in needed)
+        return make(msgspec.structs.replace(node, aggs=aggs))
     if isinstance(node, Window):
         kept = tuple(win for win in node.wins if win.name in needed)
         if not kept:
