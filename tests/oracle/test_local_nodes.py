@@ -238,7 +238,7 @@ def loop_value(win: Win, rows: list[dict[str, Any]], ties: list[Any], at: int) -
     last = len(rows) - 1 if after is None else min(at + after, len(rows) - 1)
     if win.peers:
         first, last = 0, max(p for p, tie in enumerate(ties) if tie == ties[at])
-    frame = rows[first : last + 1]
+    frame = rows[first : max(last, -1) + 1]
     if win.function == "size":
         return len(frame)
     values = [row[win.column or ""] for row in frame if row[win.column or ""] is not None]

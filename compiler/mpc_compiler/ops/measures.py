@@ -230,7 +230,8 @@ def measures_of(table: Table, aggs: Sequence[Agg]) -> Measures:
         column = table.columns[agg.column]
         if agg.fn in ("any", "first", "last"):
             picked[agg.fn, agg.column] = column
-            continue
+            if agg.fn == "any" or column.valid is None:
+                continue
         value = column.value.astype(jnp.int64) if column.value.dtype == jnp.bool_ else column.value
         columns[agg.column] = replace(column, value=value)
         if agg.fn in ("sum", "mean"):
