@@ -37,7 +37,8 @@ def group_table(rel: Aggregate, below: Table, *, kernels: bool) -> Table:
     """The groups of a relation."""
     schema = schema_of(rel.input)
     aggs = [
-        Agg(a.name, a.function, a.column, *_range(schema, a.column), _scale(schema, a.column), a.param) for a in rel.aggs
+        Agg(a.name, a.function, a.column, *_range(schema, a.column), _scale(schema, a.column), a.param)
+        for a in rel.aggs
     ]
     if not rel.keys:
         return aggregate(below, aggs)

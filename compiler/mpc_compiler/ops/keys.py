@@ -63,7 +63,7 @@ def _bounds(value: Array, key: SortKey) -> tuple[Array, int | None, int | None]:
 
 
 def codes_of(column: Column, key: SortKey) -> list[Code]:
-    """Codes that order rows as the key says, NULL after every value: one, or two where 64 bits do not hold NULL as well.
+    """Codes that order rows as the key says, NULL after every value; two where 64 bits do not hold NULL as well.
 
     Texts without a dictionary have one more for each further word.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from mpc_compiler.ops.group import Agg, Key, group_by
 from mpc_compiler.ops.keys import Code, SortKey, codes_of, width_of, words_of
 from mpc_compiler.ops.primitives import sort_rows
-from mpc_compiler.ops.table import Column, Table, column_arrays, valid_first, with_arrays
+from mpc_compiler.ops.table import Table, column_arrays, valid_first, with_arrays
 
 __all__ = ["SortKey", "codes_in", "head", "sort_values", "value_counts"]
 
