@@ -37,7 +37,8 @@ def sort_values(table: Table, by: Sequence[SortKey]) -> Table:
     Examples
     --------
     >>> import numpy as np
-    >>> rows = Table({"a": Column(jnp.asarray(np.array([3, 1, 2])))})
+    >>> from mpc_compiler.ops.table import Column
+    >>> rows = Table({"a": Column(np.array([3, 1, 2]))})
     >>> sort_values(rows, [SortKey("a", ascending=False, lo=0, hi=9)]).columns["a"].value.tolist()
     [3, 2, 1]
     """
