@@ -42,13 +42,49 @@ class TextMethods:
         """Upper case, letter by letter."""
         return self._series._apply("upper")
 
+    def strip(self) -> Series:
+        """Without white space at both ends."""
+        return self._series._apply("strip")
+
+    @placed
+    def replace(self, old: str, new: str, *, regex: bool = False) -> Series:
+        """Every occurrence of ``old`` as ``new`` (literally)."""
+        if regex:
+            raise UnsupportedError("regular expressions are not supported", code="MPC-0301", hint="regex=False")
+        return self._series._apply("replace", old, new)
+
+    @placed
+    def slice(self, start: int = 0, stop: int | None = None) -> Series:
+        """Letters ``start`` to ``stop``, as of Python's strings; neither may be negative."""
+        if start < 0 or (stop is not None and stop < 0):
+            raise UnsupportedError("slices count from the start", code="MPC-0301", hint="0 or more")
+        length = _LONGEST if stop is None else max(stop - start, 0)
+        return self._series._apply("substring", start + 1, length)
+
+    def cat(self, other: Series) -> Series:
+        """The text of another column after that of this one."""
+        return self._series._apply("concat", other)
+
     def len(self) -> Series:
         """Number of characters."""
         return self._series._apply("len")
 
 
+_LONGEST = 1 << 30
+
+
 class DateParts:
-    """``Series.dt``: parts of dates that the column's owner computes locally."""
+    """``Series.dt``: parts of dates, by their owner or on shares.
+
+    Examples
+    --------
+    >>> import pandas as pd, mpc_engine as mpc
+    >>> loans = pd.DataFrame({"since": pd.to_datetime(["2024-02-29", "2023-11-05"])})
+    >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
+    ...     since = session.table("a.t").since
+    ...     [part.tolist() for part in mpc.collect(since.dt.year, since.dt.quarter)]
+    [[2024, 2023], [1, 4]]
+    """
 
     def __init__(self, series: Series) -> None:
         self._series = series
@@ -67,3 +103,8 @@ class DateParts:
     def day(self) -> Series:
         """Day of the month."""
         return self._series._apply("day")
+
+    @property
+    def quarter(self) -> Series:
+        """Quarter, 1 to 4."""
+        return self._series._apply("quarter")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mpc_compiler.errors import UnsupportedError
 from mpc_engine.frame.place import placed
-from mpc_engine.frame.scalar import plain
+from mpc_engine.frame.scalar import plain, whole_days
 
 if TYPE_CHECKING:
     from mpc_engine.frame.series import Series
@@ -25,13 +25,16 @@ class Operators:
         """``op`` of this column and others."""
 
     def __add__(self, other: Any) -> Series:
-        return self._apply("add", other)
+        days = whole_days(other)
+        return self._apply("add", other) if days is None else self._apply("add_days", days)
 
     def __radd__(self, other: Any) -> Series:
-        return self._apply("add", other, reverse=True)
+        days = whole_days(other)
+        return self._apply("add", other, reverse=True) if days is None else self._apply("add_days", days)
 
     def __sub__(self, other: Any) -> Series:
-        return self._apply("sub", other)
+        days = whole_days(other)
+        return self._apply("sub", other) if days is None else self._apply("add_days", -days)
 
     def __rsub__(self, other: Any) -> Series:
         return self._apply("sub", other, reverse=True)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import datetime
 
 from mpc_compiler.errors import SchemaError
+from mpc_compiler.ir import DType
 
-__all__ = ["days_of", "microseconds_of"]
+__all__ = ["DAY", "days_of", "microseconds_of", "years_of"]
+
+DAY = 86_400_000_000
+"""Microseconds of a day."""
 
 
 def days_of(text: str) -> int:
@@ -21,6 +25,24 @@ def days_of(text: str) -> int:
         return (datetime.date.fromisoformat(text[:10]) - datetime.date(1970, 1, 1)).days
     except ValueError as error:
         raise SchemaError(f"{text!r} is not an ISO date", code="MPC-0104", hint="write it as '2026-01-31'") from error
+
+
+def years_of(dtype: DType) -> tuple[int, int] | None:
+    """First and last year of a range of dates or timestamps; None if it is unknown, or leaves the calendar.
+
+    Examples
+    --------
+    >>> years_of(DType("date", lo=0, hi=400))
+    (1970, 1971)
+    """
+    if dtype.lo is None or dtype.hi is None:
+        return None
+    days = [int(end) // (1 if dtype.kind == "date" else DAY) for end in (dtype.lo, dtype.hi)]
+    try:
+        first, last = ((datetime.date(1970, 1, 1) + datetime.timedelta(days=at)).year for at in days)
+    except OverflowError:
+        return None
+    return first, last
 
 
 def microseconds_of(text: str) -> int:

@@ -70,7 +70,8 @@ def expr_field(expr: Expr, schema: Schema) -> Field:
         op = SCALARS[expr.op]
     except KeyError:
         raise UnsupportedError(f"unknown operation {expr.op!r}", code="MPC-0301") from None
-    if len(args) < op.takes or (len(args) > op.takes and expr.op != "isin"):
+    most = len(args) if expr.op == "isin" else op.takes + (expr.op == "div")
+    if not op.takes <= len(args) <= most:
         raise SchemaError(f"{expr.op!r} takes {op.takes} arguments, not {len(args)}", code="MPC-0105", node=expr)
     try:
         dtype = op.rule(expr.op, [arg.dtype for arg in args], expr.args)

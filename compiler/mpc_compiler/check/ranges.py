@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mpc_compiler.check.division import plan_division
 from mpc_compiler.check.infer import expr_type, rows_of, schema_of
 from mpc_compiler.check.keys import is_unique
 from mpc_compiler.check.mass import mass_of
 from mpc_compiler.check.scalars import computable
 from mpc_compiler.errors import RangeError, UnsupportedError
 from mpc_compiler.ir import (
+    FRACTION_BITS,
     MAX_FLOAT,
     MAX_INT,
     MAX_PRODUCT,
@@ -36,7 +38,6 @@ from mpc_compiler.ir import (
 
 __all__ = ["check_secret"]
 
-_DIVISOR = 1 << 20
 _COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 
@@ -140,28 +141,54 @@ def _expression(expr: Expr, schema: Schema) -> None:
         )
     types = [expr_type(arg, schema) for arg in expr.args]
     result = expr_type(expr, schema)
-    if expr.op == "div":
-        _division(expr, types)
+    if expr.op == "div" and constant_of(expr.args[1]) is None:
+        plan_division(expr, types, result)
+    if expr.op in ("floordiv", "mod"):
+        _whole_division(expr, types)
     if expr.op == "mul" and result.kind == "float" and all(constant_of(arg) is None for arg in expr.args):
         _product(expr, types)
     if expr.op in (*_COMPARISONS, "isin", "where", "fillna"):
         _texts(expr, types)
+    if expr.op in _TOGETHER:
+        _common(expr, types[_TOGETHER[expr.op] :])
     if result.kind != "bool":
         _fits(result, repr(expr), expr)
 
 
-def _division(expr: Call, types: list[DType]) -> None:
-    den = expr.args[1]
-    if constant_of(den) is not None:
-        return
-    lo, hi = types[1].bounds
-    if types[1].kind == "float" or lo < 1 or hi > _DIVISOR:
-        raise UnsupportedError(
-            f"cannot divide by the secret {den!r} with range [{lo:g}, {hi:g}]",
-            code="MPC-0306",
-            hint=f"divide at the owner, by a constant, or by whole numbers declared between 1 and {_DIVISOR}",
+def _whole_division(expr: Call, types: list[DType]) -> None:
+    """The dividend as a distance to the lower end of its range must fit."""
+    scale = max(t.scale for t in types)
+    unit = 2**FRACTION_BITS if any(t.kind == "float" for t in types) else 10**scale
+    (low, high), (least, most) = (t.limits for t in types)
+    if (high - low + max(abs(least), abs(most)) + 1) * unit >= 2 * MAX_INT:
+        raise RangeError(
+            f"{expr!r} divides what may be {max(abs(low), abs(high)):g}",
+            code="MPC-0202",
+            hint="declare a tighter range, or do it at the owner",
             node=expr,
         )
+
+
+_TOGETHER = {"eq": 0, "ne": 0, "lt": 0, "le": 0, "gt": 0, "ge": 0, "isin": 0, "where": 1, "fillna": 0, "clip": 0}
+"""Operations whose arguments, from which on, are brought into one type."""
+
+
+def _common(expr: Call, types: list[DType]) -> None:
+    """Whole numbers beside floats, and decimals beside those with more digits, must fit in their form, too."""
+    numbers = [t for t in types if t.numeric]
+    scale = max((t.scale for t in numbers), default=0)
+    floats = any(t.kind == "float" and not (t.nullable and t.lo == t.hi == 0) for t in numbers)
+    for dtype in numbers:
+        largest = max(map(abs, dtype.limits)) if floats else max(map(abs, dtype.bounds)) * 10 ** (scale - dtype.scale)
+        limit = MAX_FLOAT if floats else MAX_INT
+        if largest >= limit:
+            shown = 1 if floats else 10**scale
+            raise RangeError(
+                f"{expr!r} brings a number of up to {largest / shown:g} into a form that holds {limit / shown:g}",
+                code="MPC-0202",
+                hint="declare a tighter range, compare whole numbers with whole numbers, or round the longer decimal",
+                node=expr,
+            )
 
 
 def _product(expr: Call, types: list[DType]) -> None:
@@ -248,7 +275,7 @@ def _aggregate(node: Aggregate | Window) -> None:
         assert dtype is not None
         lo, hi = dtype.dtype.bounds
         total = min(max(abs(lo), abs(hi)) * max(rows, 1), mass_of(node.input, agg.column))
-        limit = MAX_FLOAT if dtype.dtype.kind == "float" or agg.function == "mean" else MAX_INT
+        limit = MAX_FLOAT if dtype.dtype.kind == "float" else MAX_INT >> (agg.function == "mean")
         if total >= limit:
             unit = dtype.dtype.unit
             raise RangeError(

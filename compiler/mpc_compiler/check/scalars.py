@@ -12,7 +12,9 @@ from decimal import Decimal
 
 import msgspec
 
-from mpc_compiler.check.dates import days_of, microseconds_of
+from mpc_compiler.check.dates import DAY, days_of, microseconds_of, years_of
+from mpc_compiler.check.division import divisor_bounds
+from mpc_compiler.check.texts import WHITESPACE, changed_text, concatenated, liked, replaced, substring
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import FRACTION_BITS, Call, DType, Expr, Literal, constant_of
 from mpc_compiler.ir.types import Kind, Number, text_of
@@ -34,7 +36,7 @@ class ScalarOp(msgspec.Struct, frozen=True):
     secret : bool
         Whether it can be computed on shares; if not, only by the owner of all its inputs.
     takes : int
-        How many arguments; ``isin`` takes one or more.
+        How many arguments; ``isin`` takes one or more, ``div`` a limit of the quotient as a third.
     """
 
     symbol: str
@@ -133,10 +135,37 @@ def _divide(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     a, b = (_ends(t, "float") for t in types[:2])
     if constant_of(args[1]) == 0:
         raise SchemaError("division by the constant 0", code="MPC-0105", hint="filter or fill before dividing")
-    if a is None or b is None or b[0] <= 0 <= b[1]:
-        return _made("float", _nullable(types), None)
-    corners = [x / y for x in a for y in b]
-    return _made("float", _nullable(types), (min(corners), max(corners)))
+    found = divisor_bounds(types[1])
+    limit = _limit(args[2]) if len(args) > 2 else math.inf
+    if a is None or b is None or found is None:
+        return _made("float", _nullable(types[:2]), None)
+    low, high, least = (end / types[1].unit for end in found)
+    divisors = [low, high] if low > 0 or high < 0 else [-least, least]
+    corners = [x / y for x in a for y in divisors]
+    lo, hi = max(min(corners), -limit), min(max(corners), limit)
+    return _made("float", _nullable(types[:2]), (min(lo, hi), max(lo, hi)))
+
+
+def _limit(expr: Expr) -> float:
+    """What a quotient does not exceed, which whoever wrote the plan has proved."""
+    value = constant_of(expr)
+    if not isinstance(value, int | float | Decimal) or isinstance(value, bool) or value < 0:
+        raise SchemaError("the limit of a quotient must be a constant number", code="MPC-0105")
+    return float(value)
+
+
+def _nonzero(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """The number, missing where it is 0."""
+    _numbers(name, types)
+    lo, hi = types[0].lo, types[0].hi
+    if lo is None or hi is None:
+        return msgspec.structs.replace(types[0], nullable=True, nonzero=True)
+    if lo > 0 or hi < 0:
+        return types[0]
+    whole = types[0].kind != "float" and lo != hi
+    return msgspec.structs.replace(
+        types[0], nullable=True, lo=(lo or 1) if whole else lo, hi=(hi or -1) if whole else hi, nonzero=True
+    )
 
 
 def _by_constant(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
@@ -253,10 +282,23 @@ def _where(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     branches = [t for t, arg in zip(types[1:], args[1:], strict=True) if not _is_null(arg)]
     if not branches:
         raise SchemaError("where/mask needs a value", code="MPC-0105")
-    return _same(name, branches, _nullable(types[1:]))
+    made = _same(name, branches, _nullable(types[1:]))
+    return _nonzero(name, [made], args) if _missing_at_zero(args) else made
+
+
+def _missing_at_zero(args: Sequence[Expr]) -> bool:
+    """Whether a choice gives ``y`` where ``y != 0``, and nothing elsewhere."""
+    test, then, otherwise = args
+    if not isinstance(test, Call) or test.op not in ("eq", "ne") or isinstance(test.args[0], Literal):
+        return False
+    kept, dropped = (then, otherwise) if test.op == "ne" else (otherwise, then)
+    zero = constant_of(test.args[1])
+    return test.args[0] == kept and _is_null(dropped) and isinstance(zero, int | float | Decimal) and zero == 0
 
 
 def _clip(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    if types[0].kind in ("date", "timestamp"):
+        return _clipped_dates(types[0], args)
     if any(
         not _is_null(arg) and (constant_of(arg) is None or isinstance(constant_of(arg), str | bool)) for arg in args[1:]
     ):
@@ -269,6 +311,18 @@ def _clip(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     hi = math.inf if ends[1] is None else ends[1][0]
     a = _ends(types[0], kind, scale) or (-math.inf, math.inf)
     return _made(kind, types[0].nullable, (min(max(a[0], lo), hi), min(max(a[1], lo), hi)), scale)
+
+
+def _clipped_dates(dtype: DType, args: Sequence[Expr]) -> DType:
+    ends: list[float] = [-math.inf, math.inf]
+    for at, arg in enumerate(args[1:]):
+        if not _is_null(arg):
+            text = constant_of(arg)
+            if not isinstance(text, str):
+                raise SchemaError("clip of dates needs constant dates", code="MPC-0105", hint="'2026-01-31'")
+            ends[at] = days_of(text) if dtype.kind == "date" else microseconds_of(text)
+    a = _range(dtype) or (-math.inf, math.inf)
+    return _made(dtype.kind, dtype.nullable, (min(max(a[0], ends[0]), ends[1]), min(max(a[1], ends[0]), ends[1])))
 
 
 def _cast(kind: Kind) -> Rule:
@@ -356,19 +410,6 @@ def _text(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     return DType("bool")
 
 
-def _changed_text(change: Callable[[str], str]) -> Rule:
-    """A new text. Of a dictionary of plain letters the new one is public too; DuckDB maps others by its own tables."""
-
-    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
-        domain = _text_column(name, types[0]).domain
-        plain = domain is not None and all(text.isascii() for text in domain)
-        return DType(
-            "string", types[0].nullable, domain=tuple(sorted(set(map(change, domain or ())))) if plain else None
-        )
-
-    return rule
-
-
 def _length(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     domain = _text_column(name, types[0]).domain
     sizes = None if domain is None else [len(text) for text in domain] or [0]
@@ -440,13 +481,51 @@ def _function(bound: Callable[[float, float], tuple[float, float]]) -> Rule:
     return rule
 
 
+def _dated(name: str, dtype: DType) -> DType:
+    if dtype.kind not in ("date", "timestamp"):
+        raise SchemaError(f"dt.{name} needs dates, not {dtype.kind}", code="MPC-0103")
+    return dtype
+
+
 def _part(lo: int, hi: int) -> Rule:
     def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
-        if types[0].kind not in ("date", "timestamp"):
-            raise SchemaError(f"dt.{name} needs dates, not {types[0].kind}", code="MPC-0103")
-        return DType("int", types[0].nullable, lo, hi)
+        dtype = _dated(name, types[0])
+        first, last = (lo, hi) if name != "year" else years_of(dtype) or (lo, hi)
+        return DType("int", dtype.nullable, first, last)
 
     return rule
+
+
+def _days_later(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """A date so many whole days later."""
+    dtype = _dated(name, types[0])
+    if types[1].kind != "int":
+        raise SchemaError("dates are moved by whole numbers of days", code="MPC-0103", hint="astype(int)")
+    a, b, day = _range(dtype), _range(types[1]), 1 if dtype.kind == "date" else DAY
+    bounds = None if a is None or b is None else (a[0] + b[0] * day, a[1] + b[1] * day)
+    return _made(dtype.kind, _nullable(types), bounds)
+
+
+def _days_between(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """Whole days from the second to the first, rounding down."""
+    first, second = (_dated(name, dtype) for dtype in types)
+    if first.kind != second.kind:
+        raise SchemaError("cannot subtract a date and a timestamp", code="MPC-0103", hint="cast one side")
+    a, b, day = _range(first), _range(second), 1 if first.kind == "date" else DAY
+    bounds = None if a is None or b is None else ((a[0] - b[1]) // day, (a[1] - b[0]) // day)
+    return _made("int", _nullable(types), bounds)
+
+
+def _months_later(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """A date a constant number of months later; of a month that is too short, its last day."""
+    dtype, months = _dated(name, types[0]), constant_of(args[1])
+    if not isinstance(months, int) or isinstance(months, bool):
+        raise SchemaError("dates are moved by a constant number of months", code="MPC-0105")
+    a, day = _range(dtype), 1 if dtype.kind == "date" else DAY
+    bounds = (
+        None if a is None else (a[0] + min(28 * months, 31 * months) * day, a[1] + max(28 * months, 31 * months) * day)
+    )
+    return _made(dtype.kind, dtype.nullable, bounds)
 
 
 SCALARS: dict[str, ScalarOp] = {
@@ -458,6 +537,7 @@ SCALARS: dict[str, ScalarOp] = {
     "mod": ScalarOp("%", _by_constant),
     "decimal": ScalarOp("", _decimal),
     "rescale": ScalarOp("", _rescaled),
+    "nonzero": ScalarOp("", _nonzero, takes=1),
     "neg": ScalarOp("-", _unary(lambda lo, hi: (-hi, -lo)), takes=1),
     "abs": ScalarOp("", _unary(_magnitude), takes=1),
     "eq": ScalarOp("==", _compare),
@@ -488,11 +568,21 @@ SCALARS: dict[str, ScalarOp] = {
     "correlation": ScalarOp("", _correlation, takes=3),
     "round": ScalarOp("", _rounded, takes=1),
     "round_to": ScalarOp("", _rounded),
-    "lower": ScalarOp("", _changed_text(str.lower), secret=False, takes=1),
-    "upper": ScalarOp("", _changed_text(str.upper), secret=False, takes=1),
+    "lower": ScalarOp("", changed_text(str.lower), secret=False, takes=1),
+    "upper": ScalarOp("", changed_text(str.upper), secret=False, takes=1),
+    "strip": ScalarOp("", changed_text(lambda text: text.strip(WHITESPACE)), secret=False, takes=1),
+    "trim": ScalarOp("", changed_text(lambda text: text.strip(" ")), secret=False, takes=1),
+    "like": ScalarOp("", liked, secret=False),
+    "substring": ScalarOp("", substring, secret=False, takes=3),
+    "replace": ScalarOp("", replaced, secret=False, takes=3),
+    "concat": ScalarOp("", concatenated, secret=False),
     "len": ScalarOp("", _length, secret=False, takes=1),
-    "year": ScalarOp("", _part(0, 9999), secret=False, takes=1),
-    "month": ScalarOp("", _part(1, 12), secret=False, takes=1),
-    "day": ScalarOp("", _part(1, 31), secret=False, takes=1),
+    "year": ScalarOp("", _part(0, 9999), takes=1),
+    "quarter": ScalarOp("", _part(1, 4), takes=1),
+    "month": ScalarOp("", _part(1, 12), takes=1),
+    "day": ScalarOp("", _part(1, 31), takes=1),
+    "add_days": ScalarOp("", _days_later),
+    "days_between": ScalarOp("", _days_between),
+    "add_months": ScalarOp("", _months_later, secret=False),
 }
 """Every scalar operation by name."""

@@ -95,6 +95,8 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
         It is shared as words of 7 bytes.
     scale : int
         Digits behind the point of a decimal.
+    nonzero : bool
+        Whether no value is 0, though the range says that one might be: it is missing instead.
 
     Examples
     --------
@@ -113,6 +115,7 @@ class DType(msgspec.Struct, frozen=True, cache_hash=True, omit_defaults=True):
     domain: tuple[str, ...] | None = None
     width: int | None = None
     scale: int = 0
+    nonzero: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a scale that no decimal has: it is an exponent, and may come from a peer."""

@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 
 from mpc_compiler.check import expr_type
+from mpc_compiler.check.dates import DAY
 from mpc_compiler.check.scalars import days_of, microseconds_of
+from mpc_compiler.check.texts import WHITESPACE
 from mpc_compiler.ir import Column, DType, Expr, Literal, Schema, constant_of
 
 __all__ = ["held", "of_units", "scalar_sql", "truth"]
@@ -299,6 +301,23 @@ def _domain_error_is_null(name: str, low: exp.Expr, *, strict: bool) -> Emit:
     return emit
 
 
+def _add_days(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    moved = exp.Add(this=args[0], expression=exp.Paren(this=exp.func("to_days", exp.cast(args[1], "INTEGER"))))
+    return exp.cast(exp.Paren(this=moved), "DATE" if types[0].kind == "date" else "TIMESTAMP")
+
+
+def _add_months(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    moved = exp.Add(this=args[0], expression=exp.Paren(this=exp.func("to_months", exp.cast(args[1], "INTEGER"))))
+    return exp.cast(exp.Paren(this=moved), "DATE" if types[0].kind == "date" else "TIMESTAMP")
+
+
+def _days_between(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    if types[0].kind == "date":
+        return exp.cast(exp.Paren(this=exp.Sub(this=args[0], expression=args[1])), "BIGINT")
+    gap = exp.Paren(this=exp.Sub(this=exp.func("epoch_us", args[0]), expression=exp.func("epoch_us", args[1])))
+    return _floordiv(op, [gap, _constant(DAY)], [DType("int")] * 2, raw)
+
+
 _CALLS: dict[str, Emit] = {
     "add": _binary(exp.Add),
     "sub": _binary(exp.Sub),
@@ -323,6 +342,7 @@ _CALLS: dict[str, Emit] = {
     "fillna": _fillna,
     "decimal": lambda op, args, types, raw: exp.cast(args[0], "BIGINT") if types[0].kind == "bool" else args[0],
     "rescale": _rescale,
+    "nonzero": lambda op, args, types, raw: exp.func("nullif", args[0], _constant(0)),
     "where": _where,
     "clip": _clip,
     "int": _cast("BIGINT"),
@@ -344,4 +364,14 @@ _CALLS: dict[str, Emit] = {
     "year": _function("year"),
     "month": _function("month"),
     "day": _function("day"),
+    "quarter": _function("quarter"),
+    "add_days": _add_days,
+    "days_between": _days_between,
+    "add_months": _add_months,
+    "strip": lambda op, args, types, raw: exp.func("trim", args[0], _constant(WHITESPACE)),
+    "trim": _function("trim"),
+    "like": lambda op, args, types, raw: _false(exp.Like(this=args[0], expression=args[1])),
+    "substring": _function("substring"),
+    "replace": _function("replace"),
+    "concat": lambda op, args, types, raw: exp.DPipe(this=args[0], expression=args[1]),
 }

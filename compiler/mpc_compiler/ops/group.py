@@ -259,6 +259,7 @@ def aggregate(table: Table, aggs: Sequence[Agg]) -> Table:
         for ranked in measures.ranked:
             ranked_totals(ranked, measures.columns[ranked.column], table.valid, totals)
         totals.picked = {(fn, name): _pick(fn, name, table) for fn, name in measures.picked}
+    totals.rows = table.rows if table.valid is None else None
     return finish(totals, aggs, measures, den_max=max(1, table.rows))
 
 

@@ -12,7 +12,8 @@ from jax import Array
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops.keys import SortKey
 from mpc_compiler.ops.numeric import ratio
-from mpc_compiler.ops.primitives import times_rational
+from mpc_compiler.ops.primitives import FRACTION_BITS, encode_fixed, times_rational
+from mpc_compiler.ops.quotient import quotient
 from mpc_compiler.ops.table import Column, Table, cleared, column_arrays, with_arrays
 
 __all__ = ["MIXABLE", "Agg", "Extreme", "Measures", "Ranked", "Totals", "finish", "measures_of", "of_units"]
@@ -167,6 +168,8 @@ class Totals:
         Keys as distances to their lower ends, before they become `keys`.
     packed : bool
         True if existing groups come first.
+    rows : int or None
+        The size of the only group, where it is public.
     """
 
     size: Array
@@ -180,6 +183,7 @@ class Totals:
     keys: dict[str, Column] = field(default_factory=dict)
     offsets: list[Array] = field(default_factory=list)
     packed: bool = False
+    rows: int | None = None
 
     def count(self, column: str) -> Array:
         """Cells of the column that are not NULL."""
@@ -275,6 +279,25 @@ def of_units(mean: Array, scale: int, lo: float | None, hi: float | None) -> Arr
     return times_rational(mean, 1, 10**scale, most=max(abs(lo or 0), abs(hi or 0)) + 1)
 
 
+_RATIO_SUM = 1 << 40
+_RATIO_MEAN = 1 << 24
+
+
+def _mean(total: Array, count: Array | int, agg: Agg, rows: int) -> Array:
+    """``total / count`` as a number, by the cheapest division that takes it."""
+    largest = max(abs(agg.lo or 0), abs(agg.hi or 0))
+    if isinstance(count, int):
+        return times_rational(total, 1, max(count, 1) * 10**agg.scale, most=(largest + 1) * rows)
+    if largest < _RATIO_MEAN and largest * rows < _RATIO_SUM:
+        mean = ratio(total, count, den_max=rows)
+        return times_rational(mean, 1, 10**agg.scale, most=largest + 1) if agg.scale else mean
+    unit = 10**agg.scale
+    if total.dtype == jnp.float64:
+        total, unit, largest = encode_fixed(total), 1 << FRACTION_BITS, largest * 2**FRACTION_BITS + 1
+    most = int(largest) * rows
+    return quotient(total, count * unit, num_max=most, den_bounds=(0, rows * unit), limit=largest / unit + 1)
+
+
 def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Column:
     if agg.fn == "size" or agg.column is None:
         return Column(totals.size)
@@ -290,8 +313,9 @@ def _column(totals: Totals, agg: Agg, measures: Measures, den_max: int) -> Colum
     always = agg.column not in totals.counts and totals.valid is not None  # a group has a row, and no cell is NULL
     some = None if always else count > 0
     if agg.fn == "mean":
-        mean = ratio(totals.sums[agg.column], cleared(count, totals.valid), den_max=den_max)
-        return Column(of_units(mean, agg.scale, agg.lo, agg.hi), some)
+        public = totals.rows if agg.column not in totals.counts else None
+        rows = cleared(count, totals.valid) if public is None else public
+        return Column(_mean(totals.sums[agg.column], rows, agg, den_max), some)
     if agg.level is not None:
         return Column(of_units(cleared(totals.quantiles[agg.column, agg.level], some), agg.scale, agg.lo, agg.hi), some)
     extreme = next(e for e in measures.extremes if e.column == agg.column and e.op == agg.fn)

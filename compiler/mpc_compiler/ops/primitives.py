@@ -25,6 +25,7 @@ from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
 __all__ = [
     "FRACTION_BITS",
     "PRIMITIVES",
+    "REPRESENTATIONS",
     "PrimitiveInfo",
     "adapt",
     "compact",
@@ -53,6 +54,9 @@ PRIMITIVES: dict[str, PrimitiveInfo] = {
     **RATIONAL,
 }
 """The primitives by name. The order is fixed; names are part of what parties compare before they start."""
+
+REPRESENTATIONS = frozenset((*FIXED, *RATIONAL))
+"""Primitives that SPU gets as work on the integers behind fixed-point numbers; constants have none before they run."""
 
 
 def adapt(name: str, params: Params, protocol: str) -> dict[str, Any]:

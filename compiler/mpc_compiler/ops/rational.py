@@ -23,7 +23,7 @@ from mpc_compiler.cost.model import Cost
 from mpc_compiler.ops.define import FRACTION_BITS, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.fixed import decode_fixed, encode_fixed
 
-__all__ = ["RATIONAL", "fraction_of", "rational_error", "times_rational"]
+__all__ = ["RATIONAL", "cut", "fraction_of", "rational_error", "times_rational"]
 
 _MOST = 1 << 62
 """What an intermediate integer stays below."""
@@ -100,12 +100,12 @@ def _apply(value: Array, step: _Estimate) -> Array:
     if step.first:
         value = lax.shift_right_arithmetic(value, jnp.int64(step.first))
     for piece in _pieces(step.shift):
-        value = _cut(value, piece)
+        value = cut(value, piece)
     value = value * step.factor
-    return _cut(value, step.after) if step.after else value
+    return cut(value, step.after) if step.after else value
 
 
-def _cut(value: Array, bits: int) -> Array:
+def cut(value: Array, bits: int) -> Array:
     """``value >> bits``, off by at most 1 and a bit, for up to 16 bits.
 
     The 1 that is added first keeps the compiler from multiplying the constants of two cuts in a row, and of other

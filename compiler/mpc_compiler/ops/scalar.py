@@ -11,12 +11,16 @@ import jax
 import jax.numpy as jnp
 
 from mpc_compiler.check import expr_type
+from mpc_compiler.check.dates import DAY
+from mpc_compiler.check.division import plan_division
 from mpc_compiler.check.scalars import days_of, microseconds_of
 from mpc_compiler.errors import RangeError, UnsupportedError
-from mpc_compiler.ir import Call, DType, Expr, Literal, Schema, constant_of
+from mpc_compiler.ir import Call, DType, Expr, Literal, Schema, call, constant_of
 from mpc_compiler.ir import Column as ColumnRef
 from mpc_compiler.ops import numeric
+from mpc_compiler.ops.calendar import part_of_date
 from mpc_compiler.ops.primitives import FRACTION_BITS, compare, decode_fixed, encode_fixed, fraction_of, times_rational
+from mpc_compiler.ops.quotient import quotient
 from mpc_compiler.ops.table import Column, Table, cleared
 from mpc_compiler.ops.text import evaluate_text
 
@@ -80,6 +84,7 @@ def _zero_where_null(node: Expr) -> bool:
 _CLEARING = ("eq", "ne", "lt", "le", "gt", "ge", "isin", "and", "or", "not", "isna", "notna", "clip", "bool")
 _KEEPING = (
     "neg", "abs", "mul", "float", "int", "round", "round_to", "sqrt", "where", "fillna", "decimal", "rescale",
+    "nonzero",
 )  # fmt: skip
 
 
@@ -99,7 +104,8 @@ def _node(node: Expr, visit: Callable[[Expr], Column], table: Table, schema: Sch
     elif node.op in ("fillna", "where") and result.kind in ("string", "date", "timestamp"):
         args = _aligned_codes(node.args, types, result, visit)
     else:
-        args = [visit(arg) for arg in node.args]
+        dates = node.op == "clip" and result.kind in ("date", "timestamp")
+        args = [visit(arg) for arg in (node.args[:1] if dates else node.args)]
     return _OPS[node.op](args, types, result, node.args)
 
 
@@ -259,9 +265,32 @@ def _divide(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Exp
     by = _factor(raw[1])
     if by is not None:
         return Column(_times_constant(args[0].value, types[0], 1 / by), args[0].valid)
-    num = number_as(args[0].value, types[0], result)
-    den = jnp.maximum(args[1].value, 1) if args[1].valid is not None else args[1].value
-    return Column(numeric.ratio(num, den, den_max=int(types[1].bounds[1])), _both(args))
+    expr = call("div", *raw)
+    plan, valid = plan_division(expr, list(types), result), _both(args[:2])
+    num, den = args[0].value, args[1].value
+    if plan.small:
+        num = number_as(num, types[0], result)
+        return Column(numeric.ratio(num, den, den_max=max(plan.den_bounds[1], 1)), valid)
+    num, den = (_whole(value, t) * f for value, t, f in ((num, types[0], plan.times), (den, types[1], plan.by)))
+    found = quotient(num, den, num_max=plan.num_max, den_bounds=plan.den_bounds, limit=plan.limit)
+    if plan.after > 1:
+        found = times_rational(found, 1, plan.after, most=plan.limit)
+    return Column(found, valid)
+
+
+def _whole(value: Array, dtype: DType) -> Array:
+    """The whole number that holds a number."""
+    return encode_fixed(value) if dtype.kind == "float" else value.astype(jnp.int64)
+
+
+def _nonzero(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    value = args[0].value
+    if types[0].lo is not None and types[0].hi is not None and (types[0].lo > 0 or types[0].hi < 0):
+        return args[0]
+    most = max(map(abs, types[0].bounds))
+    bits = int((most + _SLACK) * 2**FRACTION_BITS if types[0].kind == "float" else most).bit_length() + 1
+    present = compare(value, jnp.zeros((), value.dtype), "ne", bits=min(bits, 64))
+    return Column(value, present if args[0].valid is None else present & args[0].valid)
 
 
 def _compare(test: str, *, when_null: bool) -> Op:
@@ -380,12 +409,20 @@ def _where(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr
 
 
 def _clip(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    if result.kind in ("date", "timestamp"):
+        types = [result] * len(types)
+        args = [args[0], *(_moment(arg, result) for arg in raw[1:])]
     value = number_as(args[0].value, types[0], result)
     for at, pick in ((1, jnp.maximum), (2, jnp.minimum)):
         if constant_of(raw[at]) is not None:
             value = pick(value, number_as(args[at].value, types[at], result))
     valid = args[0].valid
     return Column(value if valid is None else jnp.where(valid, value, 0), valid)
+
+
+def _moment(expr: Expr, dtype: DType) -> Column:
+    text = constant_of(expr)
+    return Column(jnp.asarray(_code(text, dtype) // 2 if isinstance(text, str) else 0, jnp.int64))
 
 
 def _to_int(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
@@ -572,6 +609,29 @@ def _correlation(args: Args, types: Sequence[DType], result: DType, raw: Sequenc
     return Column(jnp.clip(covariance, -1.0, 1.0), valid)
 
 
+def _part(part: str) -> Op:
+    def op(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+        days, (low, high) = args[0].value, _whole_bounds(types[0])
+        if types[0].kind == "timestamp":
+            days = numeric.whole_quotient(days, DAY, bounds=(low, high))
+            low, high = low // DAY, high // DAY
+        return Column(part_of_date(days, part, bounds=(low, high)), args[0].valid)
+
+    return op
+
+
+def _add_days(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    day = 1 if types[0].kind == "date" else DAY
+    return Column(args[0].value + args[1].value.astype(jnp.int64) * day, _both(args))
+
+
+def _days_between(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    gap, ends = args[0].value - args[1].value, [_whole_bounds(t) for t in types]
+    if types[0].kind == "timestamp":
+        gap = numeric.whole_quotient(gap, DAY, bounds=(ends[0][0] - ends[1][1], ends[0][1] - ends[1][0]))
+    return Column(gap, _both(args))
+
+
 _OPS: dict[str, Op] = {
     "add": _arithmetic(lambda a, b: a + b),
     "sub": _arithmetic(lambda a, b: a - b),
@@ -600,6 +660,13 @@ _OPS: dict[str, Op] = {
     "float": lambda args, types, result, raw: Column(number_as(args[0].value, types[0], result), args[0].valid),
     "decimal": lambda args, types, result, raw: Column(args[0].value.astype(jnp.int64), args[0].valid),
     "rescale": _rescale,
+    "nonzero": _nonzero,
+    "year": _part("year"),
+    "quarter": _part("quarter"),
+    "month": _part("month"),
+    "day": _part("day"),
+    "add_days": _add_days,
+    "days_between": _days_between,
     "bool": _to_bool,
     "comoment": _comoment,
     "correlation": _correlation,

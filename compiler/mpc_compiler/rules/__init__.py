@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from mpc_compiler.ir import Plan
 from mpc_compiler.rules.choose_joins import choose_joins
+from mpc_compiler.rules.compare_exactly import compare_exactly
 from mpc_compiler.rules.hide_joins import hide_joins
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
 from mpc_compiler.rules.merge_projections import merge_projections
@@ -23,6 +24,7 @@ Rule = Callable[[Plan], Plan]
 
 RULES: tuple[Rule, ...] = (
     merge_projections,
+    compare_exactly,
     sink_rows,
     merge_projections,
     push_filters,
@@ -41,6 +43,7 @@ RULES: tuple[Rule, ...] = (
 
 SECRET_RULES: tuple[Rule, ...] = (
     merge_projections,
+    compare_exactly,
     raise_above_joins,
     keep_with_owner,
     merge_projections,
