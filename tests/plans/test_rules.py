@@ -16,11 +16,13 @@ from mpc_compiler.ir import (
     Agg,
     Aggregate,
     Filter,
+    Item,
     Join,
     Limit,
     Local,
     Output,
     Plan,
+    Project,
     Rel,
     Scan,
     Sort,
@@ -30,11 +32,13 @@ from mpc_compiler.ir import (
     Window,
     call,
     column,
+    literal,
     make,
 )
 from mpc_compiler.ir.show import show_plan
 from mpc_compiler.rules import RULES, SECRET_RULES, rewrite
 from mpc_compiler.rules.choose_joins import choose_joins
+from mpc_compiler.rules.compare_exactly import compare_exactly
 from mpc_compiler.rules.examples import accounts, bureau, filtered, join, joined, loans, project
 from mpc_compiler.rules.hide_joins import hide_joins
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
@@ -84,6 +88,14 @@ def both_owners() -> Rel:
 
 def _oldest() -> Rel:
     return make(Aggregate(loans, (), (Agg("oldest", "max", "age"),)))
+
+
+def above_average() -> Rel:
+    """Loans above half of an average that is made below a join: TPC-H's query 17."""
+    sums = make(Aggregate(accounts, ("key",), (Agg("total", "sum", "balance"), Agg("n", "size"))))
+    mean = call("div", column("total"), call("nonzero", column("n")))
+    averages = make(Project(sums, (Item("key", column("key")), Item("mean", call("mul", literal(0.5), mean)))))
+    return make(Filter(join(loans, averages, "id", "key"), call("gt", column("age"), column("mean"))))
 
 
 THREE = join(joined, bureau, "id", "person")
@@ -144,6 +156,7 @@ CASES: dict[str, tuple[Rule, Plan]] = {
         plan_of(make(Join(filtered(joined, "balance > age"), _oldest(), (), (), "cross"))),
     ),
     "hide_joins": (hide_joins, plan_of(joined)),
+    "compare_exactly": (compare_exactly, plan_of(above_average())),
     "place_scans_below_a_merge": (
         place_scans,
         plan_of(filtered(join(filtered(loans, "age > 3"), accounts, "id", "key"), "age > 5")),

@@ -89,7 +89,8 @@ def _rewritten(below: Rel, exprs: Sequence[Expr]) -> tuple[Rel, list[Expr]]:
                 below, done[expr] = made
         return done[expr]
 
-    return below, [visit(expr) for expr in exprs]
+    made = [visit(expr) for expr in exprs]
+    return below, made
 
 
 def _may_be_quotient(expr: Expr, rel: Rel) -> bool:
