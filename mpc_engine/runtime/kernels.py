@@ -17,7 +17,7 @@ from mpc_compiler.partition import EITHER, NATIVE, KernelRegion
 from mpc_engine.runtime.device import Device
 from mpc_engine.runtime.local_kernels import LOCAL, Kernel, Params, as_bit, number
 from mpc_engine.runtime.replicated.approx import sigmoid
-from mpc_engine.runtime.replicated.bit_rows import head_rows, stack_rows, tail_rows
+from mpc_engine.runtime.replicated.bit_rows import head_rows, stack_rows, tail_rows, unstack_rows
 from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.convert import a2b, is_zero, negative
@@ -168,7 +168,8 @@ def _sort_rows(party: Replicated, inputs: Sequence[Column], params: Params) -> l
     rows = params["shapes"][0][0]
     if rows < 2 or not any(bits):
         return [*moved, *payload]
-    parts = [_key(party, key, width) for key, width in zip(keys, bits, strict=True) if width]
+    wide = [(key, width) for key, width in zip(keys, bits, strict=True) if width]
+    parts = [_ascending(party, planes) for planes in _planes_together(party, wide)]
     if sum(bits) == 1:
         return compact(party, not_(party, parts[0]), [*moved, *payload])[0]
     key = concat(parts[::-1])
@@ -177,10 +178,19 @@ def _sort_rows(party: Replicated, inputs: Sequence[Column], params: Params) -> l
     return sort_rows(party, key, [*moved, *payload]).payload
 
 
-def _key(party: Replicated, key: Column, width: int) -> Bits:
-    """A key's planes, in an order in which all bits count alike: the sign of a full word is turned over."""
-    planes = key if isinstance(key, Bits) else a2b(party, key, width)
-    if width < _RAW:
+def _planes_together(party: Replicated, words: Sequence[tuple[Column, int]]) -> list[Bits]:
+    """The planes of words of so many bits each; numbers of as many bits are converted in one go."""
+    found = {at: word for at, (word, _) in enumerate(words) if isinstance(word, Bits)}
+    for width in sorted({width for at, (_, width) in enumerate(words) if at not in found}):
+        numbers = {at: word for at, (word, bits) in enumerate(words) if at not in found and bits == width}
+        planes = a2b(party, np.concatenate(list(numbers.values())), width)
+        found.update(zip(numbers, unstack_rows(planes, len(numbers)) if len(numbers) > 1 else [planes], strict=True))
+    return [found[at] for at in range(len(words))]
+
+
+def _ascending(party: Replicated, planes: Bits) -> Bits:
+    """A key in an order in which all bits count alike: the sign of a full word is turned over."""
+    if planes.bits < _RAW:
         return planes
     sign = np.zeros(planes.rows, np.uint64)
     top = constant(party, sign + np.uint64(1), 1)
@@ -193,17 +203,18 @@ def _lookup(party: Replicated, inputs: Sequence[Column], params: Params) -> list
     words, payload = len(bits), inputs[2 * len(bits) :]
     left, right = params["shapes"][0][0], params["shapes"][words][0]
     sides = zip(inputs[:words], inputs[words : 2 * words], bits, strict=True)
-    parts = [_stacked_key(party, a, b, width) for a, b, width in sides if width]
+    stacked = [(_stacked(party, a, b), width) for a, b, width in sides if width]
+    parts = _planes_together(party, stacked)
     key = concat(parts[::-1]) if parts else constant(party, np.zeros(left + right, np.uint64), 1)
     found = lookup(party, head_rows(key, left), tail_rows(key, right), payload)
     return [found.match, *found.columns]
 
 
-def _stacked_key(party: Replicated, left: Column, right: Column, width: int) -> Bits:
-    """The planes of both sides below each other; numbers are converted together."""
-    if isinstance(left, Bits) or isinstance(right, Bits):
-        return stack_rows([as_bit(party, left), as_bit(party, right)])
-    return a2b(party, np.concatenate([left, right]), width)
+def _stacked(party: Replicated, left: Column, right: Column) -> Column:
+    """A word of both sides, the right one below: bits if both are, else numbers."""
+    if isinstance(left, Bits) and isinstance(right, Bits):
+        return stack_rows([left, right])
+    return np.concatenate([number(party, left), number(party, right)])
 
 
 def _compact(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
