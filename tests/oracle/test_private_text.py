@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import mpc_engine as mpc
-from mpc_compiler.ir import JOINS, Agg, Aggregate, DType, Field, Join, Union, make
+from mpc_compiler.ir import JOINS, Agg, Aggregate, DType, Field, Join, SortBy, Union, Win, Window, make
 from mpc_engine.errors import RangeError, UnsupportedError
 from mpc_engine.frame.base import identity
 from mpc_engine.frame.dataframe import DataFrame
@@ -216,13 +216,30 @@ def test_unions(session: mpc.Session) -> None:
     )
 
 
-def test_what_is_refused(session: mpc.Session) -> None:
+def test_texts_of_groups(session: mpc.Session) -> None:
     people = session.table("a.people")
-    for function in ("first", "nunique"):
-        rel = make(Aggregate(people._base, ("x",), (Agg("f", function, "t"),)))
-        with pytest.raises(UnsupportedError, match="which has no public dictionary") as caught:
-            DataFrame(session, rel, identity(rel)).collect()
-        assert caught.value.code == "MPC-0305"
+    low = people.assign(g=people.x > 25)._rel
+    functions = ("first", "last", "nunique", "count")
+    rel = make(Aggregate(low, ("g",), tuple(Agg(function, function, "t") for function in functions)))
+    want = PEOPLE.assign(g=PEOPLE.x > 25).groupby("g").agg(**{f: ("t", f) for f in functions}).reset_index()
+    _same(DataFrame(session, rel, identity(rel)).collect(), want)
+    every = make(Aggregate(make(Aggregate(low, ("t", "g"), ())), ("g",), (Agg("n", "nunique", "t"),)))
+    _same(DataFrame(session, every, identity(every)).collect(), want[["g", "nunique"]].rename(columns={"nunique": "n"}))
+
+
+def test_windows(session: mpc.Session) -> None:
+    people = session.table("a.people")
+    wins = (Win("n", "row_number", None), Win("before", "lag", "t"), Win("s", "sum", "x", rows=(None, 0)))
+    rel = make(Window(people._rel, ("t",), (SortBy("x", True), SortBy("id", True)), wins[:1]))
+    rel = make(Window(rel, (), (SortBy("t", False), SortBy("id", True)), wins[1:]))
+    with duckdb.connect() as clear:
+        clear.register("people", PEOPLE)
+        want = clear.sql(
+            """SELECT *, lag(t) OVER w AS before, sum(x) OVER (w ROWS UNBOUNDED PRECEDING)::BIGINT AS s
+            FROM (SELECT *, row_number() OVER (PARTITION BY t ORDER BY x, id) AS n FROM people)
+            WINDOW w AS (ORDER BY t DESC NULLS LAST, id) ORDER BY id"""
+        ).df()
+    _same(DataFrame(session, rel, identity(rel)).collect(), want)
 
 
 def test_texts_that_cannot_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
