@@ -69,6 +69,8 @@ def _raise_projection(join: Join, side: str, below: Project) -> Rel:
     taken = set(schema_of(other).names) | set(by_name)
     fresh = {name: _fresh(name, taken) for name in schema_of(below.input).names if name in schema_of(other).names}
     inner = rename(below.input, fresh)
+    if isinstance(inner, Project) and _mixed(inner):
+        return join  # new names need a projection of several owners' rows again, as over a union
     keys = join.left_on if side == "left" else join.right_on
     exprs = {name: substitute(expr, lambda n: column(fresh.get(n, n))) for name, expr in by_name.items()}
     plain = []

@@ -23,12 +23,19 @@ class Function(enum.Enum):
     QUANTILE = "quantile"
     FIRST = "first"
     LAST = "last"
+    CORR = "corr"
+    VAR = "var"
+    STD = "std"
+    VAR_POP = "var_pop"
+    STD_POP = "std_pop"
 
 
 FUNCTIONS: dict[type[exp.Expr], Function] = {
     exp.Sum: Function.SUM, exp.Avg: Function.AVG, exp.Min: Function.MIN, exp.Max: Function.MAX,
     exp.Count: Function.COUNT, exp.Median: Function.MEDIAN, exp.PercentileCont: Function.QUANTILE,
-    exp.First: Function.FIRST, exp.AnyValue: Function.FIRST, exp.Last: Function.LAST,
+    exp.First: Function.FIRST, exp.AnyValue: Function.FIRST, exp.Last: Function.LAST, exp.Corr: Function.CORR,
+    exp.Variance: Function.VAR, exp.VariancePop: Function.VAR_POP, exp.Stddev: Function.STD,
+    exp.StddevSamp: Function.STD, exp.StddevPop: Function.STD_POP,
 }  # fmt: skip
 
 

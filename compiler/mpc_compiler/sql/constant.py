@@ -13,7 +13,7 @@ from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Expr, decimal_literal, literal
 from mpc_compiler.sql.text import refused
 
-__all__ = ["moment", "number", "text", "value_of"]
+__all__ = ["interval", "moment", "number", "text", "value_of"]
 
 _MONTHS = {"MONTH": 1, "QUARTER": 3, "YEAR": 12}
 _DAYS = {"DAY": 1, "WEEK": 7}
@@ -109,26 +109,39 @@ def _read(value: str, node: exp.Cast) -> str | None:
 
 
 def _moved(start: str, by: exp.Interval, sign: int) -> str:
-    unit = _unit(by)
-    try:
-        count = sign * int(str(by.this.this))
-    except ValueError:
-        raise refused(by, "an interval that is not a whole number", "INTERVAL '3' MONTH") from None
+    months, days = interval(by)
     when = datetime.datetime.fromisoformat(start)
-    if unit in _DAYS:
-        when += datetime.timedelta(days=count * _DAYS[unit])
-    elif unit in _MONTHS:
-        months = when.year * 12 + when.month - 1 + count * _MONTHS[unit]
-        year, month = divmod(months, 12)
+    when += datetime.timedelta(days=sign * days)
+    if months:
+        year, month = divmod(when.year * 12 + when.month - 1 + sign * months, 12)
         if not 1 <= year <= 9999:
             raise SchemaError(
                 f"the date {start} {'+' if sign > 0 else '-'} {by.sql()} leaves the calendar", code="MPC-0104"
             )
         last = calendar.monthrange(year, month + 1)[1]
         when = when.replace(year=year, month=month + 1, day=min(when.day, last))
-    else:
-        raise refused(by, f"an interval in {unit or 'no unit'}", "DAY, WEEK, MONTH, QUARTER or YEAR")
     return when.date().isoformat() if len(start) == 10 else when.isoformat(sep=" ")
+
+
+def interval(by: exp.Interval) -> tuple[int, int]:
+    """Months and days of an interval.
+
+    Examples
+    --------
+    >>> interval(exp.maybe_parse("interval '2' year")), interval(exp.maybe_parse("interval '90' day (3)"))
+    ((24, 0), (0, 90))
+    """
+    unit = _unit(by)
+    value = by.this
+    try:
+        count = int(str(value.this)) if isinstance(value, exp.Literal) else -int(str(value.this.this))
+    except (AttributeError, ValueError):
+        raise refused(by, "an interval that is not a whole number", "INTERVAL '3' MONTH") from None
+    if unit in _DAYS:
+        return 0, count * _DAYS[unit]
+    if unit in _MONTHS:
+        return count * _MONTHS[unit], 0
+    raise refused(by, f"an interval in {unit or 'no unit'}", "DAY, WEEK, MONTH, QUARTER or YEAR")
 
 
 def _unit(by: exp.Interval) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from sqlglot import exp
 
-from mpc_compiler.check import schema_of
+from mpc_compiler.check import rows_of, schema_of
 from mpc_compiler.check.keys import determined
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import (
     Agg,
     Aggregate,
+    Call,
     Column,
     Expr,
     Item,
@@ -20,9 +21,11 @@ from mpc_compiler.ir import (
     Rel,
     call,
     column,
+    constant_of,
     literal,
     make,
 )
+from mpc_compiler.moments import Sums
 from mpc_compiler.sql import constant as constants
 from mpc_compiler.sql.aggregates import FUNCTIONS, Function, inner_of
 from mpc_compiler.sql.free import aggregates_in
@@ -35,6 +38,9 @@ from mpc_compiler.sql.text import describe, place, plain, refused
 __all__ = ["Grouping", "distinct"]
 
 Known = Callable[[exp.Expr], "Expr | Test | None"]
+_SPREADS = {
+    Function.VAR: ("var", 1), Function.STD: ("std", 1), Function.VAR_POP: ("var", 0), Function.STD_POP: ("std", 0),
+}  # fmt: skip
 
 
 class Grouping:
@@ -64,6 +70,8 @@ class Grouping:
         self._results: dict[int, Expr] = {}
         self._distinct = self._repeated = False
         self._sums: list[exp.Expr] = []
+        rows = below.scope.rel
+        self._sums_of = Sums(schema_of(rows), rows_of(rows), lambda name, of: self._result(name, self._column(of)))
         self.related = [self._column(expr) for expr in related]
         self._names += dict.fromkeys(self.related)
         for node in keys:
@@ -127,6 +135,14 @@ class Grouping:
             raise SchemaError("an aggregate inside an aggregate", code="MPC-0124", hint="use a subquery in FROM",
                               where=place(node))  # fmt: skip
         value = self._argument(inner_of(node), condition)
+        if function in _SPREADS and value is not None and not isinstance(node.this, exp.Distinct):
+            self._repeated = True
+            return self._sums_of.spread(value, *_SPREADS[function])
+        if function is Function.CORR and value is not None:
+            self._repeated = True
+            other = self._argument(node.expression, condition)
+            assert other is not None
+            return self._sums_of.correlation(value, other)
         name = None if value is None else self._column(value)
         if isinstance(node.this, exp.Distinct):
             self._distinct = True
@@ -147,11 +163,48 @@ class Grouping:
             raise refused(node, f"{describe(node)} of values that may be NULL", "ANY_VALUE, MIN or MAX")
         if function is Function.QUANTILE:
             return self._result("quantile", name, self._level(node))
+        if function is Function.AVG and self._below.type(value).kind != "float":
+            return self._mean(name, value)
         total = self._result(function.value, name)
         if function is not Function.SUM or (self._grouped and not nullable):
             return total
         counted = self._result("count", name) if nullable else self._result("size", None)
         return call("where", call("gt", counted, literal(0)), total, literal(None))
+
+    def _mean(self, name: str, value: Expr) -> Expr:
+        """A sum by a count, which comparisons can take apart again; no mean is beyond the range of the values."""
+        dtype = self._below.type(value)
+        total = self._result("sum", name)
+        if self._grouped and not dtype.nullable:
+            count = call("clip", self._result("size", None), literal(1), literal(None))
+        else:
+            count = call("nonzero", self._result("count", name) if dtype.nullable else self._result("size", None))
+        if dtype.kind != "bool" and dtype.lo is None:
+            return call("div", total, count)
+        return call("div", total, count, literal(float(max(map(abs, dtype.limits)))))
+
+    def _limit(self, over: Expr, under: Expr) -> Expr | None:
+        """A part of a sum of what is not negative is at most the sum; a factor before it scales that."""
+        factor = 1.0
+        while isinstance(over, Call) and over.op == "mul" and any(constant_of(arg) is not None for arg in over.args):
+            constants_first = sorted(over.args, key=lambda arg: constant_of(arg) is None)
+            factor, over = factor * abs(float(str(constant_of(constants_first[0])))), constants_first[1]
+        part, whole = self._summed(over), self._summed(under)
+        low = None if whole is None else self._below.type(whole).lo
+        if part is None or whole is None or low is None or low < 0:
+            return None
+        if part != whole and not (
+            isinstance(part, Call) and part.op == "where" and part.args[1] == whole and constant_of(part.args[2]) == 0
+        ):
+            return None
+        return literal(factor)
+
+    def _summed(self, expr: Expr) -> Expr | None:
+        """What is summed, if ``expr`` is a sum, missing where there is nothing to sum."""
+        if isinstance(expr, Call) and expr.op == "where" and expr.args[2] == literal(None):
+            expr = expr.args[1]
+        of = next((key[1] for key, name in self._aggs.items() if key[0] == "sum" and column(name) == expr), None)
+        return next((value for value, name in self._items.items() if name == of), None)
 
     def _level(self, node: exp.AggFunc) -> float:
         level = constants.value_of(node.expression)
@@ -213,7 +266,7 @@ class Grouping:
             found = known(node)
             return self._known(node, made) if found is None else found
 
-        made = Reader(scope, find, positive)
+        made = Reader(scope, find, positive, self._limit)
         return made
 
     def _known(self, node: exp.Expr, above: Reader) -> Expr | None:

@@ -12,6 +12,7 @@ from mpc_compiler.errors import MpcError, SchemaError
 from mpc_compiler.ir import Call, DType, Expr, Literal, call, column, literal
 from mpc_compiler.sql import constant as constants
 from mpc_compiler.sql import logic
+from mpc_compiler.sql.functions import function, moved
 from mpc_compiler.sql.logic import Test
 from mpc_compiler.sql.scope import Scope
 from mpc_compiler.sql.text import describe, place, plain, refused
@@ -26,13 +27,9 @@ _COMPARE: dict[type[exp.Expr], str] = {
 }  # fmt: skip
 _SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "add", exp.Sub: "sub", exp.Mul: "mul"}
-_FUNCTIONS: dict[type[exp.Expr], str] = {
-    exp.Abs: "abs", exp.Ln: "log", exp.Exp: "exp", exp.Sqrt: "sqrt", exp.Year: "year", exp.Month: "month",
-    exp.Day: "day", exp.Neg: "neg",
-}  # fmt: skip
 _TEXTS: dict[type[exp.Expr], str] = {exp.StartsWith: "startswith", exp.EndsWith: "endswith", exp.Contains: "contains"}
 _TESTS: tuple[type[exp.Expr], ...] = (
-    exp.And, exp.Or, exp.Not, exp.Between, exp.In, exp.Is, exp.Like, exp.Boolean, exp.NullSafeEQ, exp.NullSafeNEQ,
+    exp.And, exp.Or, exp.Not, exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Boolean, exp.NullSafeEQ, exp.NullSafeNEQ,
     *_COMPARE, *_TEXTS,
 )  # fmt: skip
 _HINTS: dict[type[exp.Expr], str] = {
@@ -40,15 +37,13 @@ _HINTS: dict[type[exp.Expr], str] = {
     exp.Select: "JOIN the subquery, or put it in FROM",
     exp.Exists: "JOIN (SELECT DISTINCT ...) on the key",
     exp.Window: "GROUP BY in a subquery, and JOIN it",
-    exp.Round: "collect, then round the result",
-    exp.ILike: "LIKE",
     exp.TryCast: "CAST",
     exp.Order: "leave the order out",
     exp.Rollup: "one query for each set of keys",
     exp.Cube: "one query for each set of keys",
-    exp.Interval: "DATE '...' + INTERVAL '3' MONTH, compared with a column",
+    exp.Interval: "a date plus or minus INTERVAL '3' MONTH",
 }
-_OTHERWISE = "arithmetic, comparisons, CASE, COALESCE, CAST, IN, BETWEEN, LIKE, ABS, EXTRACT; the rest at the owner"
+_OTHERWISE = "arithmetic, comparisons, CASE, COALESCE, CAST, IN, BETWEEN, LIKE, EXTRACT, functions of text and dates"
 
 
 class Reader:
@@ -62,11 +57,20 @@ class Reader:
         Asked first for every node.
     positive : frozenset of Expr
         What is above 0 in every row, whatever its range says.
+    limit : callable, optional
+        Gives what the quotient of two expressions cannot exceed in size, or None.
     """
 
-    def __init__(self, scope: Scope, known: Known | None = None, positive: frozenset[Expr] = frozenset()) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        known: Known | None = None,
+        positive: frozenset[Expr] = frozenset(),
+        limit: Callable[[Expr, Expr], Expr | None] = lambda over, under: None,
+    ) -> None:
         self.scope = scope
         self._positive = positive
+        self._limit = limit
         self._known: Known = known or (lambda node: None)
         self._schema = scope.schema
 
@@ -137,13 +141,15 @@ class Reader:
             return self._test(node).value
         if constants.moment(node) is not None:
             raise refused(node, "a date constant outside a comparison", "compare it with a column of dates")
+        later = moved(node, self)
+        if later is not None:
+            return later
         if type(node) in _ARITHMETIC:
             return call(_ARITHMETIC[type(node)], self.value(node.args["this"]), self.value(node.args["expression"]))
         if isinstance(node, exp.Div):
             return self._divide(node)
-        if type(node) in _FUNCTIONS:
-            return call(_FUNCTIONS[type(node)], self.value(node.this))
-        return self._other(node)
+        found = function(node, self)
+        return self._other(node) if found is None else found
 
     def _other(self, node: exp.Expr) -> Expr:
         if isinstance(node, exp.IntDiv | exp.Mod):
@@ -159,11 +165,6 @@ class Reader:
                         self.value(node.this))  # fmt: skip
         if isinstance(node, exp.Cast):
             return self._cast(node)
-        if isinstance(node, exp.Extract):
-            part = str(node.this.this).lower()
-            if part in ("year", "month", "day"):
-                return call(part, self.value(node.expression))
-            raise refused(node, f"EXTRACT({part.upper()})", "YEAR, MONTH or DAY")
         if isinstance(node, exp.AggFunc):
             raise SchemaError(
                 f"{describe(node)} stands where no aggregate may", code="MPC-0124", hint="HAVING, or a subquery in FROM"
@@ -180,7 +181,8 @@ class Reader:
         divisor = self.value(under)
         if divisor in self._positive and self._counts(divisor):
             return self._above_zero(over, divisor)
-        return call("div", over, divisor)
+        limit = self._limit(over, divisor)
+        return call("div", over, divisor) if limit is None else call("div", over, divisor, limit)
 
     def _counts(self, expr: Expr) -> bool:
         dtype = self.type(expr)
@@ -290,10 +292,13 @@ class Reader:
             return self._is(node)
         if isinstance(node, exp.NullSafeEQ | exp.NullSafeNEQ):
             return self._distinct(node)
-        if isinstance(node, exp.Like):
+        if isinstance(node, exp.Like | exp.ILike):
             like = self._like(node)
             return logic.negated(like) if node.args.get("negate") else like
-        return self._text(_TEXTS[type(node)], node.args["this"], constants.text(node.args["expression"]), node)
+        text = constants.text(node.args["expression"])
+        if text is None:
+            raise refused(node, f"{describe(node)} with a text that is not constant", "a text in single quotes")
+        return self._text(_TEXTS[type(node)], self.value(node.args["this"]), text)
 
     def _nullable(self, *operands: Expr) -> list[Expr]:
         return [operand for operand in operands if self.type(operand).nullable]
@@ -380,20 +385,22 @@ class Reader:
         made = logic.whole(same)
         return made if isinstance(node, exp.NullSafeEQ) else logic.negated(made)
 
-    def _like(self, node: exp.Like) -> Test:
+    def _like(self, node: exp.Like | exp.ILike) -> Test:
         pattern = constants.text(node.expression)
-        inner = (pattern or "").strip("%")
-        if pattern is None or "%" in inner or "_" in pattern or "\\" in pattern:
-            raise refused(node, "LIKE with such a pattern", "'text%', '%text', '%text%' or 'text', without _ and \\")
+        if pattern is None or "\\" in pattern:
+            raise refused(node, f"{describe(node)} with such a pattern", "a constant text with % and _, without \\")
+        text = self.value(node.this)
+        if isinstance(node, exp.ILike):
+            text, pattern = call("lower", text), pattern.lower()
+        inner = pattern.strip("%")
+        if "%" in inner or "_" in inner:
+            return self._text("like", text, pattern)
         if pattern == inner:
-            return self._comparison("eq", node.this, node.expression)
+            return self._compared("eq", text, literal(inner))
         op = "contains" if pattern[:1] == pattern[-1:] == "%" else "endswith" if pattern[:1] == "%" else "startswith"
-        return self._text(op, node.this, inner, node)
+        return self._text(op, text, inner)
 
-    def _text(self, op: str, node: exp.Expr, text: str | None, whole: exp.Expr) -> Test:
-        if text is None:
-            raise refused(whole, f"{describe(whole)} with a pattern that is not constant", "a text in single quotes")
-        value = self.value(node)
+    def _text(self, op: str, value: Expr, text: str) -> Test:
         made: Call = call(op, value, literal(text))
         if not self.type(value).nullable:
             return logic.whole(made)

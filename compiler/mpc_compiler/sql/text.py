@@ -24,7 +24,8 @@ _READ: dict[type[exp.Expr], set[str]] = {
     exp.With: {"recursive"}, exp.Group: {"all"}, exp.Substring: {"start", "length"}, exp.DPipe: {"safe"},
     exp.Window: {"partition_by", "order", "spec", "over", "alias"}, exp.Lag: {"offset", "default"},
     exp.Lead: {"offset", "default"}, exp.WindowSpec: {"kind", "start", "start_side", "end", "end_side"},
-    exp.Extract: {"expression"},
+    exp.Extract: {"expression"}, exp.ILike: {"negate"}, exp.Round: {"decimals"}, exp.Replace: {"replacement"},
+    exp.Greatest: {"ignore_nulls"}, exp.Least: {"ignore_nulls"},
 }  # fmt: skip
 
 
