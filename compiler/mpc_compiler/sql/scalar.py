@@ -29,8 +29,8 @@ _SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "l
 _ARITHMETIC: dict[type[exp.Expr], str] = {exp.Add: "add", exp.Sub: "sub", exp.Mul: "mul"}
 _TEXTS: dict[type[exp.Expr], str] = {exp.StartsWith: "startswith", exp.EndsWith: "endswith", exp.Contains: "contains"}
 _TESTS: tuple[type[exp.Expr], ...] = (
-    exp.And, exp.Or, exp.Not, exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Boolean, exp.NullSafeEQ, exp.NullSafeNEQ,
-    *_COMPARE, *_TEXTS,
+    exp.And, exp.Or, exp.Not, exp.Between, exp.In, exp.Is, exp.Like, exp.ILike, exp.Boolean, exp.NullSafeEQ,
+    exp.NullSafeNEQ, *_COMPARE, *_TEXTS,
 )  # fmt: skip
 _HINTS: dict[type[exp.Expr], str] = {
     exp.Subquery: "JOIN the subquery, or put it in FROM",

@@ -125,8 +125,9 @@ class _Rows:
         for join, entry in zip(self._joins, self._parts[1:], strict=True):
             plain(join)
             kind = " ".join(str(join.args[part]) for part in ("method", "side", "kind") if join.args.get(part)).upper()
-            kind = kind.removesuffix(" OUTER") or "INNER"
-            alone = kind == "INNER" and not join.args.get("on") and not join.args.get("using")
+            natural = kind.startswith("NATURAL")
+            kind = kind.removeprefix("NATURAL").removesuffix("OUTER").strip() or "INNER"
+            alone = kind == "INNER" and not natural and not join.args.get("on") and not join.args.get("using")
             if alone:  # a comma binds less than JOIN
                 done, group = [*done, *group], [entry]
             elif kind in ("INNER", "CROSS"):
@@ -156,7 +157,8 @@ class _Rows:
 
     def _demands(self, join: exp.Join, left: Sequence[Part], right: Part) -> tuple[list[exp.Expr], list[_Merged]]:
         """Everything that ON and USING demand, cut at AND, and the columns that USING makes one."""
-        using = [_using(name, left, right) for name in join.args.get("using") or ()]
+        names = _common(left, right, join) if join.args.get("method") == "NATURAL" else join.args.get("using") or ()
+        using = [_using(name, left, right) for name in names]
         on = conjuncts(join.args["on"]) if join.args.get("on") is not None else []
         return [*(condition for condition, _ in using), *on], [merged for _, merged in using]
 
@@ -242,6 +244,15 @@ def _home(node: exp.Expr, parts: Sequence[Part]) -> Part | None:
     scope = Scope(parts[0].rel, [table for part in parts for table in part.tables])
     names = {scope.column(found) for found in node.find_all(exp.Column)}
     return next((part for part in parts if all(map(part.holds, names))), None) if names else None
+
+
+def _common(left: Sequence[Part], right: Part, join: exp.Join) -> list[exp.Expr]:
+    """The columns of NATURAL JOIN: those that both sides have."""
+    mine = {name.lower() for part in left for table in part.tables for name in table.columns}
+    found = [name for table in right.tables for name in table.columns if name.lower() in mine]
+    if not found:
+        raise refused(join, "a NATURAL JOIN without a common column", "ON a.key = b.key")
+    return [exp.to_identifier(name, quoted=True) for name in found]
 
 
 def _using(name: exp.Expr, left: Sequence[Part], right: Part) -> tuple[exp.Expr, _Merged]:
