@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from mpc_compiler.check import expr_type
 from mpc_compiler.errors import MpcError, SchemaError
-from mpc_compiler.ir import Call, DType, Expr, Literal, call, column, literal
+from mpc_compiler.ir import Call, DType, Expr, Literal, call, column, constant_of, literal
 from mpc_compiler.sql import constant as constants
 from mpc_compiler.sql import logic
 from mpc_compiler.sql.functions import function, moved
@@ -161,6 +161,8 @@ class Reader:
         if isinstance(node, exp.Coalesce):
             return self._coalesce(node)
         if isinstance(node, exp.Nullif):
+            if constants.value_of(node.expression) == 0:
+                return call("nonzero", self.value(node.this))
             return call("where", self.test(exp.EQ(this=node.this, expression=node.expression)).true, literal(None),
                         self.value(node.this))  # fmt: skip
         if isinstance(node, exp.Cast):
@@ -172,24 +174,20 @@ class Reader:
         raise refused(node, describe(node), _OTHERWISE)
 
     def _divide(self, node: exp.Div) -> Expr:
-        """A quotient; a divisor that is known to be above 0 (a group's COUNT(*), NULLIF(n, 0)) says so in its range."""
-        over, under = self.value(node.left), _bare(node.right)
-        if isinstance(under, exp.Nullif) and constants.value_of(under.expression) == 0:
-            count = self.value(under.this)
-            if self._counts(count):
-                return call("where", call("gt", count, literal(0)), self._above_zero(over, count), literal(None))
-        divisor = self.value(under)
-        if divisor in self._positive and self._counts(divisor):
-            return self._above_zero(over, divisor)
+        """A quotient, NULL where the divisor is 0; a group's COUNT(*) is known to be above 0."""
+        over, divisor = self.value(node.left), self.value(node.right)
         limit = self._limit(over, divisor)
+        if divisor in self._positive and self._counts(divisor):
+            divisor = call("clip", divisor, literal(1), literal(None))
+        elif constant_of(divisor) is None:
+            dtype = self.type(divisor)
+            if dtype.lo is None or dtype.hi is None or dtype.lo <= 0 <= dtype.hi:
+                divisor = call("nonzero", divisor)
         return call("div", over, divisor) if limit is None else call("div", over, divisor, limit)
 
     def _counts(self, expr: Expr) -> bool:
         dtype = self.type(expr)
         return dtype.kind == "int" and dtype.lo == 0
-
-    def _above_zero(self, over: Expr, under: Expr) -> Expr:
-        return call("div", over, call("clip", under, literal(1), literal(None)))
 
     def _whole_division(self, node: exp.Binary) -> Expr:
         """Towards zero, with the dividend's sign on the rest, as SQL has it."""
