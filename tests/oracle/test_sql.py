@@ -209,6 +209,42 @@ WINDOWS = [
     "SELECT s, MEDIAN(i) AS m, ANY_VALUE(s) AS v FROM a.plain GROUP BY s",
     "SELECT p.s, MEDIAN(q.bal) AS m FROM a.plain p JOIN b.plain q USING (id) GROUP BY p.s",
 ]
+EXPRESSIONS = [
+    "SELECT id, substring(s from 1 for 2), s || 'x', upper(s), lower(s), length(s), left(s, 1) FROM a.nulls",
+    "SELECT id, trim(s), replace(s, 'e', 'EE') FROM a.plain",
+    "SELECT id FROM a.nulls WHERE s LIKE 'r_d' OR s LIKE '%l%e'",
+    "SELECT id FROM a.nulls WHERE s NOT LIKE '%e%n' AND s ILIKE 'G%'",
+    "SELECT id, s LIKE '%e_n' AS k FROM a.nulls",
+    "SELECT p.id, p.s LIKE '%e%n' AS k, q.t FROM a.nulls p JOIN b.plain q USING (id)",
+    "SELECT substring(p.s from 1 for 1) AS k, SUM(q.bal) AS t FROM a.plain p JOIN b.plain q USING (id) "
+    "GROUP BY substring(p.s from 1 for 1)",
+    "SELECT id, CAST(i AS DECIMAL(9, 2)), round(CAST(i AS DECIMAL(9, 2)) * 0.125, 2) FROM a.plain",
+    "SELECT id, i * 0.5, i / 7.0, 1 - 0.25 AS c, 1e1 * i AS f FROM a.plain",
+    "SELECT id, i / NULLIF(m, 0) AS q, NULLIF(m, 0) AS n FROM a.nulls",
+    "SELECT id, greatest(i, 2), least(i, 0, 3) FROM a.plain",
+    "SELECT id, CASE WHEN i > 2 THEN 'a' ELSE 'b' END, if(i > 1, 2, 3), nullif(i, 2) FROM a.plain",
+    "SELECT AVG(i), AVG(m) FROM a.nulls",
+    "SELECT AVG(i) AS a FROM a.none",
+    "SELECT s, AVG(m), AVG(i) FILTER (WHERE flag) FROM a.nulls GROUP BY s",
+    "SELECT var_samp(i), var_pop(x), stddev_samp(x), stddev_pop(i), corr(i, x) FROM a.plain",
+    "SELECT s, stddev_samp(x) AS a, var_pop(m) AS b, AVG(x) AS c, COUNT(*) AS n FROM a.nulls GROUP BY s",
+    "SELECT p.s, stddev_samp(q.bal) AS a, corr(p.i, q.bal) AS b FROM a.plain p JOIN b.plain q USING (id) GROUP BY p.s",
+    "SELECT q.t, AVG(p.i) AS a, SUM(CASE WHEN p.i > 0 THEN q.n ELSE 0 END) / SUM(q.n) AS r, 100.0 * "
+    "SUM(CASE WHEN p.flag THEN q.n ELSE 0 END) / SUM(q.n) AS h FROM a.plain p JOIN b.plain q USING (id) "
+    "GROUP BY q.t",
+    "SELECT p.id FROM a.plain p JOIN b.plain q USING (id) WHERE q.bal > (SELECT AVG(i) FROM a.plain)",
+    "SELECT id, d + INTERVAL '3' DAY AS a, d - INTERVAL 1 MONTH AS b, EXTRACT(quarter FROM d) AS q FROM a.nulls",
+    "SELECT id FROM a.nulls WHERE d + INTERVAL '1' YEAR > DATE '2022-01-01'",
+    "SELECT p.id, year(p.d) AS y FROM a.nulls p JOIN b.plain q USING (id) WHERE q.bal > 0",
+    "SELECT COUNT(*) FILTER (WHERE i > 1), SUM(CASE WHEN i = 1 THEN x ELSE 0 END) FROM a.plain",
+    "SELECT id, i = 1 AND x > 2 AND flag, NOT flag, i BETWEEN 1 AND 2, s <> 'red', i IN (1, 2), i NOT IN "
+    "(1, 2), -i, i IS NOT NULL FROM a.plain",
+    "SELECT ROW_NUMBER() OVER (ORDER BY id), SUM(i) OVER (), COUNT(*) OVER (), SUM(i) OVER (PARTITION BY "
+    "s ORDER BY id DESC), lag(i, 2) OVER (ORDER BY id) FROM a.plain",
+    "SELECT SUM(i) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM a.plain",
+    "SELECT count(distinct i), median(i), quantile_cont(i, 0.5), any_value(s) IS NULL AS a FROM a.plain",
+    "SELECT * FROM a.one NATURAL JOIN a.plain",
+]
 CREDIT = [
     "SELECT purpose, COUNT(*) AS n, AVG(amount) AS mean, SUM(CASE WHEN bad = 1 THEN amount ELSE 0 END) AS lost "
     "FROM bank.loans JOIN bureau.people USING (id) WHERE age BETWEEN 25 AND 60 GROUP BY purpose "
@@ -275,7 +311,11 @@ def test_joint_queries_in_the_clear(
 
 
 @pytest.mark.parametrize("pushdown", [True, False])
-@pytest.mark.parametrize("queries", [JOINS, SUBQUERIES, SETS, WINDOWS], ids=["joins", "subqueries", "sets", "windows"])
+@pytest.mark.parametrize(
+    "queries",
+    [JOINS, SUBQUERIES, SETS, WINDOWS, EXPRESSIONS],
+    ids=["joins", "subqueries", "sets", "windows", "expressions"],
+)
 def test_relational_queries_in_the_clear(
     queries: list[str], pushdown: bool, session_for: SessionFor, reference: duckdb.DuckDBPyConnection
 ) -> None:
