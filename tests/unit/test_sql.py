@@ -163,12 +163,10 @@ def test_joins_of_keys_that_repeat_on_both_sides(session: mpc.Session) -> None:
     assert "GROUP BY" in refused(session, query, UnsupportedError, "MPC-0332", message, "line 1, column 32")
 
 
-def test_null_keys_of_a_kind_that_cannot_hold_them(session: mpc.Session) -> None:
-    message = "SQL: grouping by 'since', a timestamp that may be NULL, is not supported"
-    query = "SELECT since, COUNT(*) FROM loans GROUP BY since"
-    assert refused(session, query, UnsupportedError, "MPC-0331", message, "line 1, column 44")
-    kept = session.sql("SELECT since, COUNT(*) AS n FROM loans WHERE since IS NOT NULL GROUP BY since")
-    assert kept.collect()["n"].tolist() == [1, 1]
+def test_null_is_a_group_of_its_own(session: mpc.Session) -> None:
+    found = session.sql("SELECT since, COUNT(*) AS n FROM loans GROUP BY since ORDER BY since").collect()
+    assert found["n"].tolist() == [1, 1, 1]
+    assert found["since"].isna().tolist() == [False, False, True]
 
 
 def test_the_plan_is_that_of_the_frame_api(session: mpc.Session) -> None:

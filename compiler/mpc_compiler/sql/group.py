@@ -1,4 +1,4 @@
-"""GROUP BY, aggregates, DISTINCT: keys that may be NULL form a group of their own, and sums of nothing are NULL."""
+"""GROUP BY, aggregates, DISTINCT: NULL is a key like any other, and sums of nothing are NULL."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ from mpc_compiler.sql import constant as constants
 from mpc_compiler.sql.aggregates import FUNCTIONS, Function, inner_of
 from mpc_compiler.sql.free import aggregates_in
 from mpc_compiler.sql.logic import Test
-from mpc_compiler.sql.nulls import marked, said, unmarked
 from mpc_compiler.sql.scalar import Reader
 from mpc_compiler.sql.scope import Bound, Scope
 from mpc_compiler.sql.text import describe, place, plain, refused
@@ -89,17 +88,13 @@ class Grouping:
         dtype = self._below.type(expr)
         if dtype.kind == "float":
             raise SchemaError(
-                f"cannot group by the float {said(node)!r}",
+                f"cannot group by the float {_said(node)!r}",
                 code="MPC-0103",
                 hint="CAST(TRUNC(x) AS BIGINT), or CASE with a few classes",
                 where=place(node),
             )
-        if not dtype.nullable:
-            name = self._column(expr)
-            self._keys[expr] = column(name)
-        else:
-            name = self._column(marked(expr, dtype, node))
-            self._keys[expr] = unmarked(column(name), dtype, node)
+        name = self._column(expr)
+        self._keys[expr] = column(name)
         self._names.append(name)
 
     def _column(self, expr: Expr) -> str:
@@ -243,7 +238,9 @@ class Grouping:
         if self._distinct:
             below, aggs = self._once(below, aggs)
         keys, follow = _fewest(below, self._names)
-        rel = make(Aggregate(below, keys, (*(Agg(name, "any", name) for name in follow), *aggs)))
+        aggs = [*(Agg(name, "any", name) for name in follow), *aggs]
+        # Rows that an outer query looks up match nothing where a key is NULL; other groups of NULL are groups.
+        rel = make(Aggregate(below, keys, tuple(aggs), nulls=not self.related, ordered=False))
         schema_of(rel)
         return Scope(rel, reader.scope.tables)
 
@@ -293,6 +290,10 @@ class Grouping:
         if not isinstance(node, exp.Column) or node.table or self._below.scope.has(node.name):
             return None
         return self._aliases.get(node.name.lower())
+
+
+def _said(node: exp.Expr) -> str:
+    return node.name if isinstance(node, exp.Column) else node.sql(dialect="duckdb")
 
 
 def _fewest(below: Rel, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -40,7 +40,8 @@ def _narrow(node: Rel, needed: set[str]) -> Rel:
     if isinstance(node, Project):
         return make(Project(node.input, tuple(item for item in node.items if item.name in needed)))
     if isinstance(node, Aggregate) and (node.keys or any(agg.name in needed for agg in node.aggs)):
-        return make(Aggregate(node.input, node.keys, tuple(agg for agg in node.aggs if agg.name in needed)))
+        kept_aggs = tuple(agg for agg in node.aggs if agg.name in needed)
+        return make(msgspec.structs.replace(node, aggs=kept_aggs))
     if isinstance(node, Window) and any(win.name in needed for win in node.wins):
         kept = tuple(win for win in node.wins if win.name in needed)
         return make(msgspec.structs.replace(node, wins=kept))

@@ -9,7 +9,6 @@ from sqlglot import exp
 from mpc_compiler.ir import Expr, SortBy, Win, Window, call, column, literal, make
 from mpc_compiler.sql import constant as constants
 from mpc_compiler.sql.free import window_function
-from mpc_compiler.sql.nulls import marked
 from mpc_compiler.sql.parts import Part
 from mpc_compiler.sql.scalar import Reader
 from mpc_compiler.sql.text import describe, plain, refused
@@ -66,10 +65,9 @@ def windows_over(
 
 def _partition(node: exp.Expr, part: Part, reader: Reader) -> str:
     expr = reader.value(node)
-    dtype = reader.type(expr)
-    if dtype.kind == "float":
+    if reader.type(expr).kind == "float":
         raise refused(node, "PARTITION BY a float", "CAST(TRUNC(x) AS BIGINT)")
-    return part.key(marked(expr, dtype, node) if dtype.nullable else expr)
+    return part.key(expr)
 
 
 def ordered(node: exp.Expr, part: Part, reader: Reader) -> list[SortBy]:
