@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpc_compiler.lower.program import Program, Slot, build_program
 from mpc_compiler.lower.stages import Compute
@@ -20,7 +19,6 @@ from mpc_engine.runtime.device import Compiled, Device
 from mpc_engine.runtime.kernels import Values, run_kernel
 from mpc_engine.runtime.messages import OutputWire
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
-from mpc_engine.runtime.replicated.owned import OwnedMatrix, own
 from mpc_engine.runtime.steps import Steps
 
 __all__ = ["Programs", "Ready"]
@@ -52,6 +50,11 @@ class Ready:
     text: str
 
     @property
+    def needs_device(self) -> bool:
+        """Whether anything runs outside the native kernels."""
+        return not all(isinstance(step, KernelRegion) for step in self.steps)
+
+    @property
     def slots(self) -> tuple[Slot, ...]:
         """Inputs, in order."""
         return self.program.inputs
@@ -78,7 +81,8 @@ class Programs:
         self._me = me
         self._ready: dict[tuple[Any, ...], Ready] = {}
         self._kernels: Replicated | None = None
-        self._owned: dict[str, OwnedMatrix] = {}
+        self._values: Values | None = None
+        self._replicated = device.parties == 3
         self._engine = "spu" if device.parties > 1 else "jax"
 
     def prepare(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
@@ -98,54 +102,59 @@ class Programs:
         for region in cut.regions:
             if isinstance(region, KernelRegion):
                 steps.append(region)
-                digest.update(
-                    repr((region.primitive, sorted(region.params.items()), region.inputs, region.outputs)).encode()
-                )
+                digest.update(region.digest())
             else:
+                if all(isinstance(step, KernelRegion) for step in steps):
+                    digest.update(self._device.config)
                 compiled = self._device.compile(region)
                 steps.append(compiled)
                 digest.update(compiled.digest.encode())
         return Ready(program, cut, tuple(steps), _avals(program, cut), digest.hexdigest(), str(cut))
 
-    def connect(self, channel: Channel) -> None:
-        """Link the computing parties, once, and agree on the seeds of the native kernels."""
-        self._device.connect()
-        if self._device.parties == 3 and self._kernels is None:
+    def connect(self, channel: Channel, ready: Ready | None = None) -> None:
+        """Link the computing parties, once: agree on the seeds of the native kernels, and link SPU if it has a part.
+
+        Parameters
+        ----------
+        channel : Channel
+        ready : Ready, optional
+            The program that is to run, once that is known.
+        """
+        if self._replicated and self._kernels is None:
             self._kernels = Replicated(self._device.rank, ChannelLinks(channel, self._computing))
             self._kernels.setup()
+        if not self._replicated or (ready is not None and ready.needs_device):
+            self._device.connect()
 
     def load(self, ready: Ready, slot: Slot, wire: bytes) -> None:
         """Take in this party's share of an input."""
+        if self._values is None:
+            self._values = Values(self._device, ready.avals)
         at = ready.slots.index(slot)
-        self._device.load(ready.cut.inputs[at], wire, dtype=slot.dtype.name, shape=ready.program.specs[at].shape)
-
-    def own(self, ready: Ready, slot: Slot, values: NDArray[Any] | None) -> None:
-        """Set up a matrix that one computing party knows; the others give None."""
-        assert self._kernels is not None
-        name = ready.cut.inputs[ready.slots.index(slot)]
-        shape, _ = ready.avals[name]
-        self._owned[name] = own(self._kernels, slot.known, values, (shape[0], shape[1]))
+        name, shape = ready.cut.inputs[at], ready.program.specs[at].shape
+        if self._replicated:
+            self._values.arrived(name, wire)
+        else:
+            self._device.load(name, wire, dtype=slot.dtype.name, shape=shape)
+            self._values.made_by_device([name])
 
     def execute(self, ready: Ready, steps: Steps) -> tuple[OutputWire, ...]:
         """Run all regions; returns this party's shares of the outputs."""
-        values = Values(self._device, ready.avals)
-        values.made_by_device([name for name in ready.cut.inputs if name not in self._owned])
-        for name, matrix in self._owned.items():
-            values.own(name, matrix)
+        values, self._values = self._values or Values(self._device, ready.avals), None
+        last = _last_reads(ready.cut)
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
             if isinstance(region, KernelRegion):
                 self._run_kernel(number, region, values, ready, steps)
-                continue
-            assert isinstance(step, Compiled)
-            with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:
-                values.hand_over(region.inputs)
-                spent = self._device.run(step)
-                values.made_by_device(region.outputs)
-                cost.add((spent.rounds, spent.bytes_sent))
-        values.hand_over(ready.cut.outputs)
-        wires = [self._output(ready, at) for at in range(len(ready.program.outputs))]
+            else:
+                assert isinstance(step, Compiled)
+                with steps.step(f"region {number}: {len(region.jaxpr.jaxpr.eqns)} equations", self._engine) as cost:
+                    values.hand_over(region.inputs)
+                    spent = self._device.run(step)
+                    values.made_by_device(region.outputs)
+                    cost.add((spent.rounds, spent.bytes_sent))
+            values.drop(last[number - 1])
+        wires = [self._output(ready, values, at) for at in range(len(ready.program.outputs))]
         values.forget()
-        self._owned.clear()
         return tuple(wires)
 
     def _run_kernel(self, number: int, region: KernelRegion, values: Values, ready: Ready, steps: Steps) -> None:
@@ -153,16 +162,27 @@ class Programs:
         if region.local and all(map(values.here, region.inputs)):
             run_kernel(self._kernels, region, values, ready.avals)  # no step of its own in the report
             return
-        with steps.step(f"region {number}: {region.primitive}", "native") as cost:
+        with steps.step(f"region {number}: {region.title}", "native") as cost:
             before = self._device.spent  # inputs may have to be converted by SPU first
             run_kernel(self._kernels, region, values, ready.avals)
             after = self._device.spent
             cost.add((after.rounds - before.rounds, after.bytes_sent - before.bytes_sent))
 
-    def _output(self, ready: Ready, at: int) -> OutputWire:
+    def _output(self, ready: Ready, values: Values, at: int) -> OutputWire:
         slot, name = ready.program.outputs[at], ready.cut.outputs[at]
         shape, dtype = ready.avals[name]
-        return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, self._device.export(name), slot.word)
+        return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, values.export(name))
+
+
+def _last_reads(cut: Partitioned) -> list[list[str]]:
+    """Variables that nobody reads after each region."""
+    kept = set(cut.outputs)
+    found = []
+    for region in reversed(cut.regions):
+        names = [name for name in dict.fromkeys((*region.inputs, *region.outputs)) if name not in kept]
+        kept.update(names)
+        found.append(names)
+    return found[::-1]
 
 
 _TRACING = threading.Lock()

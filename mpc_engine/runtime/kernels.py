@@ -1,7 +1,7 @@
-"""Native kernels inside programs: kernel regions run on the shares that SPU's regions left, and leave theirs for SPU.
+"""Native kernels inside programs: kernel regions run on the shares that owners sent or SPU's regions left.
 
-A value is handed over when the other engine first reads it, and once: what one kernel leaves for the next never passes
-through SPU. Numbers are handed over as replicated pairs mod 2^64, flags as replicated pairs of bits.
+A value is handed over to SPU when a region of it first reads it, and once: what one kernel leaves for the next never
+passes through SPU. Numbers are handed over as replicated pairs mod 2^64, flags as replicated pairs of bits.
 """
 
 from __future__ import annotations
@@ -12,34 +12,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc_compiler.ir import FRACTION_BITS
-from mpc_compiler.partition import EITHER, NATIVE, KernelRegion
+from mpc_compiler.partition import Call, KernelRegion
+from mpc_engine.runtime import shares
+from mpc_engine.runtime.columns import Operand, as_bit, number, octets_of, planes_of, taken
 from mpc_engine.runtime.device import Device
-from mpc_engine.runtime.local_kernels import LOCAL, Kernel, Params, as_bit, number
+from mpc_engine.runtime.local_kernels import LOCAL
+from mpc_engine.runtime.operation import Operation
 from mpc_engine.runtime.replicated.approx import sigmoid
 from mpc_engine.runtime.replicated.bit_rows import head_rows, stack_rows, tail_rows, unstack_rows
 from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
-from mpc_engine.runtime.replicated.convert import a2b, is_zero, negative
+from mpc_engine.runtime.replicated.convert import a2b
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
-from mpc_engine.runtime.replicated.elementary import log
-from mpc_engine.runtime.replicated.exponential import exp
 from mpc_engine.runtime.replicated.lookup import lookup
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
 from mpc_engine.runtime.replicated.one_hot import one_hot
-from mpc_engine.runtime.replicated.owned import OwnedMatrix, gram, times, transposed_times
 from mpc_engine.runtime.replicated.radix import choose, radix_order
+from mpc_engine.runtime.replicated.recompose import recompose
 from mpc_engine.runtime.replicated.scan import segment_scan
 from mpc_engine.runtime.replicated.shuffle import Column
 from mpc_engine.runtime.replicated.sort import sort_rows
-from mpc_kernels.bits import planes_to_rows, rows_to_planes
+from mpc_engine.runtime.replicated.truncate import truncate
+from mpc_engine.runtime.together import TOGETHER_KERNELS
 
 __all__ = ["Values", "run_kernel"]
 
 Types = Mapping[str, tuple[tuple[int, ...], str]]
+Params = Mapping[str, Any]
+"""Of the primitive, and ``shapes`` of the operands."""
+Kernel = Callable[[Replicated, Sequence[Column], Params], Sequence[Column]]
 _RAW = 64
-_LOG = (-13, 14)
-"""Arguments of the logarithm lie between these powers of two."""
 
 
 class Values:
@@ -56,8 +58,19 @@ class Values:
         self._device = device
         self._types = types
         self._here: dict[str, Column] = {}
+        self._arrived: dict[str, bytes] = {}
         self._there: set[str] = set()
-        self._owned: dict[str, OwnedMatrix] = {}
+
+    def arrived(self, name: str, wire: bytes) -> None:
+        """Take in a share as an owner sent it; it is read when somebody wants it.
+
+        Raises
+        ------
+        ProtocolMismatchError
+            MPC-0720 if it is not a share of this variable.
+        """
+        shape, dtype = self._types[name]
+        self._arrived[name] = shares.checked(wire, dtype=dtype, shape=shape, protocol="aby3")
 
     def made_by_device(self, names: Sequence[str]) -> None:
         """Say that the device holds these variables."""
@@ -65,7 +78,7 @@ class Values:
 
     def here(self, name: str) -> bool:
         """Whether a kernel can have this variable without asking the device."""
-        return name in self._here or name in self._owned
+        return name in self._here or name in self._arrived
 
     def column(self, name: str) -> Column:
         """A variable as flat pairs, or as one plane of bits if it is a flag that is shared so.
@@ -74,17 +87,17 @@ class Values:
         by SPU: that sends messages.
         """
         if name not in self._here:
-            found = self._device.bits(name) if self._types[name][1] == "bool" else None
-            self._here[name] = self._device.arithmetic(name) if found is None else _planes(found)
+            self._here[name] = self._read(name) if name in self._arrived else self._fetched(name)
         return self._here[name]
 
-    def own(self, name: str, matrix: OwnedMatrix) -> None:
-        """Take a matrix that one party knows: kernels read it by its name, the device never does."""
-        self._owned[name] = matrix
+    def _read(self, name: str) -> Column:
+        shape, dtype = self._types[name]
+        pairs: NDArray[Any] = shares.pairs_of(self._arrived[name], dtype=dtype, shape=shape, protocol="aby3")
+        return planes_of(pairs) if pairs.dtype == np.uint8 else pairs
 
-    def operand(self, name: str) -> Column | OwnedMatrix:
-        """A variable as kernels take it."""
-        return self._owned[name] if name in self._owned else self.column(name)
+    def _fetched(self, name: str) -> Column:
+        found = self._device.bits(name) if self._types[name][1] == "bool" else None
+        return self._device.arithmetic(name) if found is None else planes_of(found)
 
     def keep(self, name: str, value: Column) -> None:
         """Take what a kernel made."""
@@ -93,72 +106,73 @@ class Values:
     def hand_over(self, names: Sequence[str]) -> None:
         """See that the device holds these variables."""
         for name in names:
-            if name not in self._there:
-                shape, dtype = self._types[name]
+            if name in self._there:
+                continue
+            shape, dtype = self._types[name]
+            if name in self._arrived:
+                self._device.load(name, self._arrived[name], dtype=dtype, shape=shape)
+            else:
                 value = self._here[name]
-                pairs = _octets(value) if isinstance(value, Bits) else value.reshape(-1, 2)
+                pairs = octets_of(value) if isinstance(value, Bits) else value.reshape(-1, 2)
                 self._device.store(name, pairs, dtype=dtype, shape=shape)
-                self._there.add(name)
+            self._there.add(name)
+
+    def export(self, name: str) -> bytes:
+        """Return this party's share of a variable in its wire form."""
+        if name not in self._here:
+            return self._arrived[name] if name in self._arrived else self._device.export(name)
+        shape, dtype = self._types[name]
+        value = self._here[name]
+        if isinstance(value, Bits):
+            return shares.encode(shares.from_bit_pairs(octets_of(value), shape))
+        return shares.encode(shares.from_pairs(value, dtype, shape))
+
+    def drop(self, names: Sequence[str]) -> None:
+        """Let go of variables that nobody reads any more."""
+        for name in names:
+            self._here.pop(name, None)
+            self._arrived.pop(name, None)
+        there = [name for name in names if name in self._there]
+        if there:
+            self._device.delete(*there)
+            self._there.difference_update(there)
 
     def forget(self) -> None:
         """Let go of everything, in the device too."""
-        self._device.delete(*self._there)
+        if self._there:
+            self._device.delete(*self._there)
         self._here.clear()
+        self._arrived.clear()
         self._there.clear()
-        self._owned.clear()
-
-
-def _planes(octets: NDArray[np.uint8]) -> Bits:
-    """Pairs of bits [n, 2] as planes."""
-    parts = (np.ascontiguousarray(octets[:, side]).astype(np.uint64).reshape(-1, 1) for side in (0, 1))
-    own, after = (rows_to_planes(part, 1) for part in parts)
-    return Bits(own, after, len(octets))
-
-
-def _octets(bits: Bits) -> NDArray[np.uint8]:
-    """One plane as pairs of bits [n, 2]."""
-    parts = (planes_to_rows(np.ascontiguousarray(part), bits.rows) for part in (bits.own, bits.next))
-    return np.concatenate([part.astype(np.uint8) for part in parts], axis=1)
-
-
-def _owned(inputs: Sequence[Any], at: int) -> OwnedMatrix:
-    matrix = inputs[at]
-    assert isinstance(matrix, OwnedMatrix)
-    return matrix
-
-
-def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
-    def kernel(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
-        matrix, y = _owned(inputs, 0), number(party, inputs[1]).reshape(*params["shapes"][1], 2)
-        bits = FRACTION_BITS if set(params["dtypes"]) == {"float64"} else 0
-        return [multiply(party, matrix, y, bits=bits).reshape(-1, 2)]
-
-    return kernel
-
-
-def _owned_gram(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
-    matrices = [_owned(inputs, at) for at in range(1, len(inputs))]
-    return [gram(party, matrices, number(party, inputs[0]), bits=FRACTION_BITS).reshape(-1, 2)]
 
 
 def run_kernel(party: Replicated, region: KernelRegion, values: Values, types: Types) -> None:
     """Run one kernel region; all parties alike."""
-    inputs: list[Any] = [values.operand(name) for name in region.inputs]
-    kernel = _KERNELS[region.primitive]
-    shapes, dtypes = [types[name][0] for name in region.inputs], [types[name][1] for name in region.inputs]
-    results = kernel(party, inputs, {**region.params, "shapes": shapes, "dtypes": dtypes})
-    for name, result in zip(region.outputs, results, strict=True):
+    kind = region.calls[0].kind
+    if kind in TOGETHER_KERNELS:
+        made = TOGETHER_KERNELS[kind](party, [_operation(call, values) for call in region.calls])
+        for call, column in zip(region.calls, made, strict=True):
+            values.keep(call.outputs[0], column)
+        return
+    (call,) = region.calls
+    operation = _operation(call, values)
+    if kind == "local":
+        results: Sequence[Column] = [LOCAL[call.primitive](party, operation)]
+    elif kind in _ALONE:
+        results = [_ALONE[kind](party, operation)]
+    else:
+        params = {**call.params, "shapes": [operand.shape for operand in operation.operands]}
+        results = _KERNELS[kind](party, [taken(party, operand) for operand in operation.operands], params)
+    for name, result in zip(call.outputs, results, strict=True):
         values.keep(name, result)
 
 
-def _numbers(party: Replicated, columns: Sequence[Column]) -> list[Pairs]:
-    return [number(party, column) for column in columns]
-
-
-def _ring_matmul(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
-    left, right = _numbers(party, inputs)
-    a, b = (x.reshape(*shape, 2) for x, shape in zip((left, right), params["shapes"], strict=True))
-    return [party.matmul(a, b).reshape(-1, 2)]
+def _operation(call: Call, values: Values) -> Operation:
+    operands = [
+        Operand(values.column(operand), None, shape) if isinstance(operand, str) else Operand(None, operand, shape)
+        for operand, shape in zip(call.operands, call.shapes, strict=False)
+    ]
+    return Operation(call.primitive, operands, call.params, call.shape, call.dtype)
 
 
 def _sort_rows(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
@@ -237,34 +251,35 @@ def _one_hot(party: Replicated, inputs: Sequence[Column], params: Params) -> lis
     return [one_hot(party, number(party, code), params["domain"], flag).reshape(-1, 2)]
 
 
-def _compare(party: Replicated, inputs: Sequence[Column], op: str, bits: int = _RAW) -> list[Column]:
-    left, right = _numbers(party, inputs)
-    if op in ("eq", "ne"):
-        result = is_zero(party, left - right, bits)
-    else:
-        result = negative(party, left - right if op in ("lt", "ge") else right - left, bits)
-    return [not_(party, result) if op in ("ne", "le", "ge") else result]
+def _low_bits(party: Replicated, operation: Operation) -> Column:
+    secret = next(operand for operand in operation.operands if operand.public is None)
+    mask = next(operand.public for operand in operation.operands if operand.public is not None)
+    width = int(mask.reshape(-1)[0]).bit_length()
+    return recompose(party, a2b(party, number(party, secret.secret()), width))
 
 
-def _comparison(op: str) -> Kernel:
-    return lambda party, inputs, _: _compare(party, inputs, op)
+def _floor(party: Replicated, operation: Operation) -> Column:
+    pairs = number(party, operation.operands[0].secret())
+    below: Pairs = pairs - recompose(party, a2b(party, pairs, shares.FRACTION_BITS))
+    return below
 
 
+def _shift(party: Replicated, operation: Operation) -> Column:
+    """A float that is whole as an integer: exact."""
+    return truncate(party, number(party, operation.operands[0].secret()), bits=shares.FRACTION_BITS)
+
+
+_ALONE: dict[str, Callable[[Replicated, Operation], Column]] = {
+    "low_bits": _low_bits,
+    "floor": _floor,
+    "shift": _shift,
+}
+"""By the kind of :func:`mpc_compiler.partition.kinds.kind_of`."""
 _KERNELS: dict[str, Kernel] = {
-    **LOCAL,
-    "ring_matmul": _ring_matmul,
     "sort_rows": _sort_rows,
     "lookup": _lookup,
     "compact": _compact,
     "segment_scan": _segment_scan,
-    "compare": lambda party, inputs, params: _compare(party, inputs, params["op"], params["bits"]),
-    **{op: _comparison(op) for op in ("lt", "le", "gt", "ge", "eq", "ne")},
     "one_hot": _one_hot,
-    "owned_matmul": _owned_product(times),
-    "owned_rmatmul": _owned_product(transposed_times),
-    "owned_gram": _owned_gram,
-    "exp": lambda party, inputs, _: [exp(party, number(party, inputs[0]))],
-    "log": lambda party, inputs, _: [log(party, number(party, inputs[0]), low=_LOG[0], high=_LOG[1])],
     "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
 }
-assert set(_KERNELS) == NATIVE | EITHER

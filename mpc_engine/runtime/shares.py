@@ -31,6 +31,7 @@ __all__ = [
     "Meta",
     "WireShare",
     "bit_pairs",
+    "checked",
     "content",
     "decode",
     "decode_clear",
@@ -38,9 +39,11 @@ __all__ = [
     "encode_clear",
     "from_bit_pairs",
     "from_pairs",
+    "has_pairs",
     "make_chunk",
     "make_meta",
     "pairs",
+    "pairs_of",
     "parse_meta",
     "public_pairs",
 ]
@@ -294,7 +297,35 @@ def decode(blob: bytes | memoryview, *, dtype: DTypeLike, shape: Sequence[int], 
     return share
 
 
+def checked(blob: bytes, *, dtype: DTypeLike, shape: Sequence[int], protocol: str) -> bytes:
+    """Return a share as it came if it is of the given type, or refuse it; see :func:`decode`."""
+    decode(blob, dtype=dtype, shape=shape, protocol=protocol)
+    return blob
+
+
 # replicated pairs
+
+
+def has_pairs(blob: bytes | memoryview) -> bool:
+    """Whether a share is one that :func:`pairs_of` reads: of numbers mod 2^64, or of flags bit by bit."""
+    share = msgspec.msgpack.decode(blob, type=WireShare)
+    meta = parse_meta(share.meta)
+    return meta.storage == "aby3.AShr<FM64>" or (meta.boolean and meta.dtype == np.bool_)
+
+
+def pairs_of(
+    blob: bytes | memoryview, *, dtype: DTypeLike, shape: Sequence[int], protocol: str
+) -> NDArray[np.uint64] | NDArray[np.uint8]:
+    """Read a share that has to be of the given type as replicated pairs: of bits, or of numbers.
+
+    Returns
+    -------
+    ndarray, shape [n, 2]
+        uint8 for a bool that is shared bit by bit, else uint64.
+    """
+    share = decode(blob, dtype=dtype, shape=shape, protocol=protocol)
+    meta = parse_meta(share.meta)
+    return bit_pairs(share, meta) if meta.boolean and meta.dtype == np.bool_ else pairs(share, meta)
 
 
 def pairs(share: WireShare, meta: Meta) -> NDArray[np.uint64]:

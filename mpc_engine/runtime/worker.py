@@ -154,12 +154,11 @@ class _Walk:
         options = self._request.options
         if options.protocol != self._setup.protocol or options.computing != self._setup.computing:
             raise ProtocolMismatchError("the run's options differ from this runtime's", code="MPC-0704")
-        config = self._device.config if self._device is not None else b""
         mine = Pledge(
             plan=_digest(self._request.plan),
             options=_digest(encode(options)),
             stages=_digest(repr(compiled.stages)),
-            runtime=_digest(config) if config else "",
+            runtime="",
             versions=versions(options.protocol),
         )
         tag = f"{self._request.run}/pledge"
@@ -275,7 +274,7 @@ class _Walk:
         with self._steps.step("compare the code's digests", "channel"):
             self._compare_code(ready.digest)
         with self._steps.step("link the computing parties", "channel"):
-            self._programs.connect(self._channel)
+            self._programs.connect(self._channel, ready)
         with self._steps.step("share columns", "channel"):
             self._share(compute, rows)
             for slot in ready.slots:

@@ -2,5 +2,6 @@
 
 from mpc_compiler.partition.choose import EITHER, NATIVE, Kernels
 from mpc_compiler.partition.cut import KernelRegion, Partitioned, SpuRegion, partition
+from mpc_compiler.partition.kinds import TOGETHER, Call
 
-__all__ = ["EITHER", "NATIVE", "KernelRegion", "Kernels", "Partitioned", "SpuRegion", "partition"]
+__all__ = ["EITHER", "NATIVE", "TOGETHER", "Call", "KernelRegion", "Kernels", "Partitioned", "SpuRegion", "partition"]

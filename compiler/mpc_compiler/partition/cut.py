@@ -1,27 +1,36 @@
 """Cut a program into SPU regions and native kernel calls.
 
 A program is a JAX function over secret arrays. It is traced once, nested calls are inlined, loops with kernels in them
-are unrolled, dead code is dropped; equations that a native kernel does better become kernel regions, and the ordinary
-equations between them SPU regions: as few as the dependencies allow. Every party does this for itself, and compares the
-digest of what came out, so nothing here may depend on anything but the arguments: equations keep program order within a
-region, and variables are numbered in the order of their making.
+are unrolled, dead code is dropped. If native kernels can run every equation that depends on a secret, they do, and SPU
+has no part in it; else equations that a kernel does better become kernel regions, and the ordinary equations between
+them SPU regions: as few as the dependencies allow. Independent calls of one kind are put together, because a message
+for many costs as little as one for a few. Every party does this for itself, and compares the digest of what came out,
+so nothing here may depend on anything but the arguments.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax import core
+from numpy.typing import NDArray
 
 from mpc_compiler.cost import LAN, ZERO, Cost, LinkProfile
 from mpc_compiler.cost.spu import spu_cost
 from mpc_compiler.errors import UnsupportedError
-from mpc_compiler.ops.primitives import PRIMITIVES
-from mpc_compiler.partition.choose import NATIVE, Kernels, Where, chooser, native_cost
+from mpc_compiler.ops.primitives import FRACTION_BITS, PRIMITIVES
+from mpc_compiler.partition.atoms import dtype_of, shape_of, size_of
+from mpc_compiler.partition.choose import NATIVE, Kernels, Where, chooser, whole
+from mpc_compiler.partition.constants import Constants
+from mpc_compiler.partition.kinds import TOGETHER, Call, factor_of, kind_of, operation_of
+from mpc_compiler.partition.together import batches, call_cost, together_cost
 from mpc_compiler.partition.trace import public_vars, trace
 
 __all__ = ["KernelRegion", "Partitioned", "SpuRegion", "partition"]
@@ -31,10 +40,15 @@ _PARAMS = {
     "concatenate": ("dimension",),
     "broadcast_in_dim": ("shape", "broadcast_dimensions"),
     "rev": ("dimensions",),
+    "transpose": ("permutation",),
+    "pad": ("padding_config",),
     "reduce_sum": ("axes",),
+    "cumsum": ("axis", "reverse"),
+    "dot_general": ("dimension_numbers",),
 }
 """What kernels need to know of jax's own primitives."""
 _COSTS = {name: info.cost for name, info in PRIMITIVES.items()}
+_COPY = jax.make_jaxpr(jnp.copy)(0.0).jaxpr.eqns[0]
 
 
 @dataclass(frozen=True)
@@ -63,35 +77,70 @@ class SpuRegion:
 
 @dataclass(frozen=True)
 class KernelRegion:
-    """One call of a native kernel on shares.
+    """One call of a native kernel on shares, or several of one kind in the same messages.
 
     Parameters
     ----------
-    primitive : str
-    params : mapping
-        The primitive's parameters.
+    calls : tuple of Call
+        Independent of each other, of one kind.
     inputs, outputs : tuple of str
-        Variable names.
+        Secret variables, each once.
     jaxpr : jax.core.ClosedJaxpr
-        The one equation: what the kernel has to equal.
+        The equations: what the kernel has to equal. Public operands are its constants.
     cost : Cost
     """
 
-    primitive: str
-    params: Mapping[str, Any]
+    calls: tuple[Call, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     jaxpr: core.ClosedJaxpr
     cost: Cost
 
     @property
+    def primitive(self) -> str:
+        """Of the first call."""
+        return self.calls[0].primitive
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        """Of the first call."""
+        return self.calls[0].params
+
+    @property
     def local(self) -> bool:
         """Whether every party works alone."""
         return not self.cost.rounds
 
+    def digest(self) -> bytes:
+        """SHA-256 of all that the parties must have alike."""
+        made = hashlib.sha256()
+        for call in self.calls:
+            made.update(repr((call.primitive, call.kind, sorted(call.params.items()), call.shapes)).encode())
+            for operand in (*call.operands, *call.outputs):
+                text = operand if isinstance(operand, str) else f"{operand.dtype} {operand.shape} {operand.strides}"
+                made.update(text.encode() + b"\0")
+                if not isinstance(operand, str):
+                    made.update(_distinct(operand).tobytes())
+        return made.digest()
+
+    @property
+    def title(self) -> str:
+        """What it does, in short."""
+        counts = {call.primitive: 0 for call in self.calls}
+        for call in self.calls:
+            counts[call.primitive] += 1
+        return " + ".join(f"{count} × {name}" if count > 1 else name for name, count in counts.items())
+
     def __str__(self) -> str:
         given = "".join(f", {name}={value}" for name, value in sorted(self.params.items()))
-        return f"native  {_names(self.outputs)} <- {self.primitive}({_names(self.inputs)}{given}): {self.cost}"
+        shown = given if len(self.calls) == 1 else ""
+        return f"native  {_names(self.outputs)} <- {self.title}({_names(self.inputs)}{shown}): {self.cost}"
+
+
+def _distinct(value: NDArray[Any]) -> NDArray[Any]:
+    """An array without the repetitions along its broadcast axes."""
+    picked: NDArray[Any] = value[tuple(slice(0, 1) if not stride else slice(None) for stride in value.strides)]
+    return picked
 
 
 Region = SpuRegion | KernelRegion
@@ -146,16 +195,25 @@ def _names(names: Sequence[str]) -> str:
 class _Cutter:
     """Names variables and makes regions of a traced program."""
 
-    def __init__(self, program: core.ClosedJaxpr, protocol: str) -> None:
+    def __init__(self, program: core.ClosedJaxpr, protocol: str, *, empty: bool) -> None:
         self.jaxpr = program.jaxpr
         self.consts = dict(zip(self.jaxpr.constvars, program.consts, strict=True))
         self.protocol = protocol
-        self.public = public_vars(self.jaxpr)
+        self.public = public_vars(self.jaxpr, empty=empty)
         self.names = {v: f"in{i}" for i, v in enumerate(self.jaxpr.invars)}
         self.made = 0
+        self._constants = Constants(self.jaxpr, self.consts)
 
     def is_public(self, atom: Any) -> bool:
         return isinstance(atom, core.Literal) or atom in self.public
+
+    def given(self, atom: Any) -> NDArray[Any] | None:
+        """The value of what is public, else None."""
+        return self._constants.value(atom) if self.is_public(atom) else None
+
+    def secret(self) -> list[core.JaxprEqn]:
+        """Equations that depend on a secret."""
+        return [eqn for eqn in self.jaxpr.eqns if not all(map(self.is_public, eqn.outvars))]
 
     def fresh(self) -> str:
         self.made += 1
@@ -180,26 +238,76 @@ class _Cutter:
             self.names.update(zip(outs, outputs, strict=True))
         return SpuRegion(inputs, outputs, jaxpr, spu_cost(jaxpr, self.protocol, _COSTS))
 
-    def constants(self, eqn: core.JaxprEqn) -> list[Region]:
-        """A region that makes variables of the program's constants that a kernel reads."""
-        read = list(dict.fromkeys(v for v in _variables(eqn.invars) if v in self.consts and v not in self.names))
-        if not read:
-            return []
-        region = self.region([], read, set())
-        self.names.update(zip(read, region.outputs, strict=True))
-        return [region]
-
-    def kernel(self, eqn: core.JaxprEqn) -> KernelRegion:
+    def call(self, eqn: core.JaxprEqn, kind: str, *, named: bool = True) -> Call:
+        """An equation as a kernel runs it; without `named` only to know its cost."""
         name = eqn.primitive.name
-        inputs = tuple(self.names[v] for v in eqn.invars if not isinstance(v, core.Literal))
-        outputs = tuple(self.fresh() for _ in eqn.outvars)
-        self.names.update(zip(eqn.outvars, outputs, strict=True))
-        params = {key: eqn.params[key] for key in _PARAMS.get(name, ())} if name not in PRIMITIVES else dict(eqn.params)
-        literals = [v.val if isinstance(v, core.Literal) else None for v in eqn.invars]
-        if any(value is not None for value in literals):
-            params["literals"] = tuple(None if value is None else int(value) for value in literals)
-        jaxpr = core.ClosedJaxpr(core.Jaxpr((), _variables(eqn.invars), eqn.outvars, [eqn]), ())
-        return KernelRegion(name, params, inputs, outputs, jaxpr, native_cost(eqn))
+        given = [self.given(v) for v in eqn.invars]
+        params = dict(eqn.params) if name in PRIMITIVES else {key: eqn.params[key] for key in _PARAMS.get(name, ())}
+        if name == "div":
+            given = [None, 1 / np.asarray(given[1])]
+        if name in ("mul", "div", "dot_general") and dtype_of(eqn.outvars[0]) == "float64":
+            given, params["bits"] = _factors(given)
+        if name in ("gather", "dynamic_slice"):
+            params["places"] = _places(eqn, given[1:])
+            given = given[:1]
+        if name == "convert_element_type":
+            params = {"source": dtype_of(eqn.invars[0])}
+        if kind in ("less", "equal"):
+            params = {"op": operation_of(eqn), "bits": eqn.params.get("bits", 64)}
+        operands = tuple(
+            (self.names[v] if named else "") if value is None else value
+            for v, value in zip(eqn.invars, given, strict=False)
+        )
+        outputs = tuple(self.fresh() if named else "" for _ in eqn.outvars)
+        if named:
+            self.names.update(zip(eqn.outvars, outputs, strict=True))
+        return Call(eqn, kind, operands, outputs, params)
+
+    def kernel(self, calls: Sequence[Call]) -> KernelRegion:
+        eqns = [call.eqn for call in calls]
+        read = list(dict.fromkeys(v for eqn in eqns for v in _variables(eqn.invars)))
+        outs = [v for eqn in eqns for v in eqn.outvars]
+        public = [v for v in read if self.is_public(v)]
+        secret = [v for v in read if not self.is_public(v)]
+        jaxpr = core.ClosedJaxpr(core.Jaxpr(public, secret, outs, eqns), [self.given(v) for v in public])
+        inputs = tuple(self.names[v] for v in secret)
+        outputs = tuple(name for call in calls for name in call.outputs)
+        cost = together_cost(calls) if calls[0].kind in TOGETHER else call_cost(calls[0])
+        return KernelRegion(tuple(calls), inputs, outputs, jaxpr, cost)
+
+    def copied(self, atom: Any) -> KernelRegion:
+        """A region that gives a constant or an argument a name of its own."""
+        out = core.gensym()(atom.aval)
+        eqn = _COPY.replace(invars=[atom], outvars=[out])
+        return self.kernel([self.call(eqn, "local")])
+
+
+def _factors(given: Sequence[NDArray[Any] | None]) -> tuple[list[NDArray[Any] | None], int]:
+    """A public float factor as a whole one, and the bits that the product loses."""
+    known = next((value for value in given if value is not None), None)
+    if known is None:
+        return list(given), FRACTION_BITS
+    factor, bits = factor_of(known)
+    return [None if value is None else factor for value in given], bits
+
+
+def _places(eqn: core.JaxprEqn, indices: Sequence[NDArray[Any] | None]) -> Places:
+    """Where in the operand each element of the result lies, -1 for none."""
+    whole = np.arange(size_of(eqn.invars[0]), dtype=np.int64).reshape(shape_of(eqn.invars[0]))
+    functions, params = eqn.primitive.get_bind_params(eqn.params)
+    if params.get("fill_value", 0) is None:
+        params["fill_value"] = -1
+    return Places(np.asarray(eqn.primitive.bind(*functions, whole, *indices, **params)))
+
+
+class Places:
+    """An array of positions, shown by its digest."""
+
+    def __init__(self, positions: NDArray[np.int64]) -> None:
+        self.positions = positions
+
+    def __repr__(self) -> str:
+        return f"places {self.positions.shape} {hashlib.sha256(self.positions.tobytes()).hexdigest()[:16]}"
 
 
 class _Run(NamedTuple):
@@ -224,8 +332,9 @@ class _Schedule:
 
     def __init__(self, cutter: _Cutter, where: Callable[[core.JaxprEqn], Where]) -> None:
         self._where = where
+        self._is_public = cutter.is_public
         self._public = [eqn for eqn in cutter.jaxpr.eqns if all(map(cutter.is_public, eqn.invars))]
-        secret = [eqn for eqn in cutter.jaxpr.eqns if not all(map(cutter.is_public, eqn.invars))]
+        secret = cutter.secret()
         results = {v for v in cutter.jaxpr.outvars if isinstance(v, core.Var)}
         self._levels: dict[int, list[core.JaxprEqn]] = {}
         self._wanted: dict[int, set[core.Var]] = {0: set(results)}
@@ -255,16 +364,19 @@ class _Schedule:
             here = 1 if first.issuperset(eqn.outvars) else below if below % 2 == odd else below + 1
             level.update((v, here) for v in eqn.outvars)
             self._levels.setdefault(here, []).append(eqn)
-            self._wanted.setdefault(here - here % 2, set()).update(_variables(eqn.invars))
+            read = _variables(eqn.invars)
+            if here % 2:
+                read = [v for v in read if not self._is_public(v)]  # kernels have constants themselves
+            self._wanted.setdefault(here - here % 2, set()).update(read)
 
     def runs(self) -> Iterator[_Run]:
-        """Equations of one SPU region, or one native equation, again and again."""
+        """Equations of one SPU region, or of kernels, again and again."""
         for number in range(max([0, *self._levels]) + 1):
             eqns = self._levels.get(number, [])
-            if number % 2:
-                yield from (_Run([eqn], native=True) for eqn in eqns)
-            elif whole := [*self._needed(self._wanted.get(number, set())), *eqns]:
-                yield _Run(whole, native=False)
+            if number % 2 and eqns:
+                yield _Run(eqns, native=True)
+            elif not number % 2 and (found := [*self._needed(self._wanted.get(number, set())), *eqns]):
+                yield _Run(found, native=False)
 
     def _needed(self, wanted: set[core.Var]) -> list[core.JaxprEqn]:
         """Public equations that make these variables."""
@@ -327,21 +439,56 @@ def partition(
     aby3: in0, in1 -> v0, ~1 rounds, ~96 B
       spu     v0 <- in0, in1: 2 equations, ~1 rounds, ~96 B
     """
+    ours = available if protocol == "aby3" and kernels != "spu" else frozenset()
     try:
-        program = trace(fn, specs, protocol, unroll=protocol == "aby3" and kernels != "spu" and bool(available))
+        program = trace(fn, specs, protocol, unroll=bool(ours))
     except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as error:
         raise UnsupportedError(
             "the program needs the value of a secret to go on (a branch, a loop bound, an index or a shape)",
             code="MPC-0353",
             hint="use jax.numpy.where(condition, a, b) instead of if, and masks instead of boolean indexing",
         ) from error
-    cutter = _Cutter(program, protocol)
-    where = chooser(cutter.is_public, kernels, available if protocol == "aby3" else frozenset(), link)
+    cutter = _Cutter(program, protocol, empty=bool(ours))
+    if whole(cutter.secret(), cutter.given, kernels, ours):
+        regions, outputs = _all_native(cutter)
+    else:
+        cutter = _Cutter(program, protocol, empty=False)
+        regions, outputs = _mixed(cutter, kernels, ours, link)
+    public = {name for name, v in zip(outputs, program.jaxpr.outvars, strict=True) if cutter.is_public(v)}
+    kept = tuple(r for r in regions if r.outputs)
+    return Partitioned(protocol, tuple(cutter.names[v] for v in program.jaxpr.invars), outputs, kept, frozenset(public))
+
+
+def _all_native(cutter: _Cutter) -> tuple[list[Region], tuple[str, ...]]:
+    """Kernel calls only, and the names of the results."""
+    calls = [cutter.call(eqn, kind_of(eqn, cutter.given) or "") for eqn in cutter.secret()]
+    regions: list[Region] = [cutter.kernel(batch) for batch in batches(calls)]
+    made = {v for call in calls for v in call.eqn.outvars}
+    copies: dict[Any, KernelRegion] = {}
+    outputs = []
+    for v in cutter.jaxpr.outvars:
+        if isinstance(v, core.Var) and v in made:
+            outputs.append(cutter.names[v])
+            continue
+        key = v if isinstance(v, core.Var) else (np.asarray(v.val).tobytes(), str(v.aval))
+        if key not in copies:
+            copies[key] = cutter.copied(v)
+        outputs.append(copies[key].outputs[0])
+    return [*regions, *copies.values()], tuple(outputs)
+
+
+def _mixed(
+    cutter: _Cutter, kernels: Kernels, available: frozenset[str], link: LinkProfile
+) -> tuple[list[Region], tuple[str, ...]]:
+    """SPU regions with kernels between them, and the names of the results."""
+
+    def cost(eqn: core.JaxprEqn, kind: str) -> Cost:
+        return call_cost(cutter.call(eqn, kind, named=False))
+
+    where = chooser(cutter.given, kernels, available, link, cost)
     regions = _regions(cutter, list(_Schedule(cutter, where).runs()))
     outputs, copies = _outputs(cutter)
-    public = {name for name, v in zip(outputs, program.jaxpr.outvars, strict=True) if cutter.is_public(v)}
-    kept = tuple(r for r in (*regions, *copies) if r.outputs)
-    return Partitioned(protocol, tuple(cutter.names[v] for v in program.jaxpr.invars), outputs, kept, frozenset(public))
+    return [*regions, *copies], outputs
 
 
 def _regions(cutter: _Cutter, runs: Sequence[_Run]) -> list[Region]:
@@ -350,12 +497,14 @@ def _regions(cutter: _Cutter, runs: Sequence[_Run]) -> list[Region]:
     for run in reversed(runs):
         wanted.append(set(results))
         made = {v for eqn in run.eqns for v in eqn.outvars}
-        results.update(v for eqn in run.eqns for v in _variables(eqn.invars) if v not in made)
+        read = (v for eqn in run.eqns for v in _variables(eqn.invars))
+        results.update(v for v in read if v not in made and not (run.native and cutter.is_public(v)))
     wanted.reverse()
     regions: list[Region] = []
     for run, later in zip(runs, wanted, strict=True):
         if run.native:
-            regions += [*cutter.constants(run.eqns[0]), cutter.kernel(run.eqns[0])]
+            calls = [cutter.call(eqn, kind_of(eqn, cutter.given) or "") for eqn in run.eqns]
+            regions += [cutter.kernel(batch) for batch in batches(calls)]
         else:
             regions.append(cutter.spu(run.eqns, later - set(cutter.names)))
     return regions

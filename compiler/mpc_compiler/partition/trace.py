@@ -1,18 +1,24 @@
-"""Trace a program into one flat jaxpr: nested calls inlined, loops with kernels in them unrolled, dead code dropped."""
+"""Trace a program into one flat jaxpr: nested calls inlined, loops with kernels in them unrolled, dead code dropped.
+
+Inlining renames variables and evaluates nothing, so that a program is traced by jax once. On the way equations that are
+written twice become one, and those that change nothing go. For native kernels, equations that are made of others
+(extremes, signs, reductions other than sums) are written out in the few that have kernels: see
+:mod:`mpc_compiler.partition.rewrite`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import core
 from jax.interpreters import partial_eval
 
-from mpc_compiler.ops.primitives import PRIMITIVES, REPRESENTATIONS, adapt
+from mpc_compiler.ops.primitives import PRIMITIVES, adapt
+from mpc_compiler.partition.atoms import dtype_of, shape_of, size_of
+from mpc_compiler.partition.rewrite import expansion, narrower
 
 __all__ = ["COMPARISONS", "EQUALITIES", "public_vars", "trace"]
 
@@ -27,95 +33,155 @@ _INLINED = frozenset(
         *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
     )
 )
+_SAME_TYPE = ("convert_element_type", "reshape", "broadcast_in_dim", "squeeze", "copy", "copy_p", "reduce_precision")
+"""Primitives that change nothing where shape and dtype of the result are those of the operand."""
+
+_ELEMENTWISE = frozenset(
+    (
+        *("add", "sub", "mul", "and", "or", "xor", "max", "min", "select_n", "clamp", "compare"),
+        *(*COMPARISONS, *EQUALITIES),
+    )
+)
+
+Atom = Any
+"""A variable or a literal."""
 
 
 def _closed(value: Any) -> core.ClosedJaxpr:
     return value if isinstance(value, core.ClosedJaxpr) else core.ClosedJaxpr(value, ())
 
 
-class _Known:
-    """Values that depend on constants only, and what they are: looked at where that is needed, and not before."""
+class _Flat:
+    """Equations of a program as they are inlined.
 
-    def __init__(self) -> None:
-        self._thunks: dict[int, tuple[Any, Callable[[], Any]]] = {}
-
-    def __contains__(self, value: Any) -> bool:
-        return not isinstance(value, core.Tracer) or id(value) in self._thunks
-
-    def value(self, value: Any) -> Any:
-        """What a value is."""
-        return self._thunks[id(value)][1]() if isinstance(value, core.Tracer) else value
-
-    def results(self, eqn: core.JaxprEqn, ins: Sequence[Any]) -> list[Any]:
-        """What an equation over known values gives."""
-        functions, params = eqn.primitive.get_bind_params(eqn.params)
-        with jax.ensure_compile_time_eval():
-            made = eqn.primitive.bind(*functions, *map(self.value, ins), **params)
-        return list(made) if eqn.primitive.multiple_results else [made]
-
-    def add(self, eqn: core.JaxprEqn, ins: Sequence[Any], outs: Sequence[Any]) -> None:
-        """Take note of the results of an equation over known values."""
-        for at, out in enumerate(outs):
-            self._thunks[id(out)] = out, partial(self._result, eqn, ins, at)
-
-    def _result(self, eqn: core.JaxprEqn, ins: Sequence[Any], at: int) -> Any:
-        return self.results(eqn, ins)[at]
-
-
-def _constant(value: Any) -> Any:
-    """A known value in the program: one number where all are the same."""
-    array = np.asarray(value)
-    if array.size and (array == array.flat[0]).all():
-        return jnp.broadcast_to(jnp.asarray(array.flat[0]), array.shape)
-    return jnp.asarray(array)
-
-
-def _evaluate(closed: core.ClosedJaxpr, args: Sequence[Any], *, unroll: bool, known: _Known) -> list[Any]:
-    """Run a jaxpr equation by equation, stepping into calls: traced, this is the program without nested jit.
-
-    With `unroll`, loops that call primitives with kernels are written out. Changes between numbers and the integers
-    behind them are made here where the number is a constant: SPU's compiler would fold them as changes of the bits of
-    an IEEE double.
+    Parameters
+    ----------
+    protocol : str
+        Primitives are set for it.
+    unroll : bool
+        Write out loops that call primitives with kernels, and what has no kernel but is made of what has.
     """
-    env: dict[core.Var, Any] = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
-    env.update(zip(closed.jaxpr.invars, args, strict=True))
 
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, core.Literal) else env[atom]
+    def __init__(self, protocol: str, *, unroll: bool) -> None:
+        self.eqns: list[core.JaxprEqn] = []
+        self.consts: dict[core.Var, Any] = {}
+        self._protocol = protocol
+        self._unroll = unroll
+        self._new = core.gensym()
+        self._known: dict[Hashable, list[Atom]] = {}
+        self._numbers: dict[int, core.Var] = {}
+        self._makers: dict[core.Var, core.JaxprEqn] = {}
 
-    for eqn in closed.jaxpr.eqns:
-        ins = [read(v) for v in eqn.invars]
+    def variable(self, aval: Any) -> core.Var:
+        """A new variable."""
+        made: core.Var = self._new(aval)
+        return made
+
+    def constant(self, value: Any) -> core.Var:
+        """A variable for a constant; the same one for the same object."""
+        if id(value) not in self._numbers:
+            var = self.variable(core.get_aval(value))
+            self._numbers[id(value)] = var
+            self.consts[var] = value  # also keeps the object, and so its id
+        return self._numbers[id(value)]
+
+    def inline(self, closed: core.ClosedJaxpr, atoms: Sequence[Atom]) -> list[Atom]:
+        """Append a jaxpr's equations on these operands; returns its results."""
+        env: dict[core.Var, Atom] = {
+            v: self.constant(c) for v, c in zip(closed.jaxpr.constvars, closed.consts, strict=True)
+        }
+        env.update(zip(closed.jaxpr.invars, atoms, strict=True))
+
+        def read(atom: Atom) -> Atom:
+            return atom if isinstance(atom, core.Literal) else env[atom]
+
+        for eqn in closed.jaxpr.eqns:
+            env.update(zip(eqn.outvars, self.equation(eqn, [read(v) for v in eqn.invars]), strict=True))
+        return [read(v) for v in closed.jaxpr.outvars]
+
+    def equation(self, eqn: core.JaxprEqn, ins: list[Atom]) -> list[Atom]:
+        """Append one equation on other operands, or what it stands for."""
+        name = eqn.primitive.name
         body = next((eqn.params[key] for key in _CALLS if key in eqn.params), None)
-        if eqn.primitive.name in _INLINED and body is not None:
-            outs = _evaluate(_closed(body), ins, unroll=unroll, known=known)
-        elif unroll and eqn.primitive.name == "scan" and eqn.params["length"] <= _UNROLLED and _has_kernel(body):
-            outs = _unrolled(eqn.params, ins, known)
-        elif eqn.primitive.name in REPRESENTATIONS and all(x in known for x in ins):
-            outs = [_constant(value) for value in known.results(eqn, ins)]
-            known.add(eqn, ins, outs)
-        else:
-            if unroll and eqn.primitive.name in (*COMPARISONS, *EQUALITIES):
-                ins = [jnp.broadcast_to(x, eqn.outvars[0].aval.shape) for x in ins]  # kernels take no scalar literals
-            functions, params = eqn.primitive.get_bind_params(eqn.params)
-            outs = eqn.primitive.bind(*functions, *ins, **params)
-            outs = outs if eqn.primitive.multiple_results else [outs]
-            if all(x in known for x in ins):
-                known.add(eqn, ins, outs)
-        env.update(zip(eqn.outvars, outs, strict=True))
-    return [read(v) for v in closed.jaxpr.outvars]
+        if name in _INLINED and body is not None:
+            return self.inline(_closed(body), ins)
+        if self._unroll and name == "scan" and eqn.params["length"] <= _UNROLLED and _has_kernel(body):
+            return self._unrolled(eqn.params, ins)
+        (out, *_) = eqn.outvars or (None,)
+        if name in _SAME_TYPE and out is not None and _type(ins[0]) == _type(out) and isinstance(ins[0], core.Var):
+            return [ins[0]]
+        if self._unroll and name in _ELEMENTWISE and out is not None:
+            ins = [self._spread(v, shape_of(out)) for v in ins]
+        if self._unroll and (instead := self._instead(eqn, ins)) is not None:
+            return self.inline(instead[0], instead[1])
+        return self._appended(eqn, ins)
+
+    def _spread(self, atom: Atom, shape: tuple[int, ...]) -> Atom:
+        """A variable in the shape of the result: kernels take no shorter operands, but for literals."""
+        if isinstance(atom, core.Literal) or shape_of(atom) == shape:
+            return atom
+        axes = tuple(range(len(shape) - atom.aval.ndim, len(shape)))
+        return self._helped(lambda x: jax.lax.broadcast_in_dim(x, shape, axes), atom)[0]
+
+    def _instead(self, eqn: core.JaxprEqn, ins: list[Atom]) -> tuple[core.ClosedJaxpr, list[Atom]] | None:
+        """What has kernels and gives the same."""
+        makers = [self._makers.get(v) if isinstance(v, core.Var) else None for v in ins]
+        found = narrower(eqn, ins, makers)
+        if found is not None:
+            return found
+        whole = expansion(eqn, [v.aval for v in ins], makers)
+        return None if whole is None else (whole, ins)
+
+    def _appended(self, eqn: core.JaxprEqn, ins: list[Atom]) -> list[Atom]:
+        params = {name: _adapted(v, self._protocol) for name, v in eqn.params.items()}
+        params = adapt(eqn.primitive.name, params, self._protocol)
+        key = None if eqn.effects else _key(eqn.primitive, ins, params)
+        if key is not None and key in self._known:
+            return self._known[key]
+        outs = [self.variable(v.aval) for v in eqn.outvars]
+        made = eqn.replace(invars=ins, outvars=outs, params=params)
+        self.eqns.append(made)
+        self._makers.update((v, made) for v in outs)
+        if key is not None:
+            self._known[key] = list(outs)
+        return list(outs)
+
+    def _helped(self, fn: Callable[..., Any], *atoms: Atom) -> list[Atom]:
+        """Append what a small function does."""
+        types = [jax.ShapeDtypeStruct(shape_of(v), dtype_of(v)) for v in atoms]
+        return self.inline(jax.make_jaxpr(fn)(*types), atoms)
+
+    def _unrolled(self, params: Mapping[str, Any], ins: Sequence[Atom]) -> list[Atom]:
+        """The turns of a `scan` one after another, so that its kernels can be called between SPU regions."""
+        consts, count = params["num_consts"], params["num_carry"]
+        fixed, carry, stacked = ins[:consts], list(ins[consts : consts + count]), ins[consts + count :]
+        length, made = params["length"], []
+        for turn in reversed(range(length)) if params["reverse"] else range(length):
+            here = [self._helped(lambda x, at=turn: jax.lax.index_in_dim(x, at, keepdims=False), x)[0] for x in stacked]
+            outs = self.inline(params["jaxpr"], [*fixed, *carry, *here])
+            carry = outs[:count]
+            made.append(outs[count:])
+        ordered = made[::-1] if params["reverse"] else made
+        return [*carry, *(self._helped(_stack, *parts)[0] for parts in zip(*ordered, strict=True))]
 
 
-def _unrolled(params: Mapping[str, Any], ins: Sequence[Any], known: _Known) -> list[Any]:
-    """The turns of a `scan` one after another, so that its kernels can be called between SPU regions."""
-    consts, count = params["num_consts"], params["num_carry"]
-    fixed, carry, stacked = ins[:consts], list(ins[consts : consts + count]), ins[consts + count :]
-    length, made = params["length"], []
-    for turn in reversed(range(length)) if params["reverse"] else range(length):
-        outs = _evaluate(params["jaxpr"], [*fixed, *carry, *(x[turn] for x in stacked)], unroll=True, known=known)
-        carry = outs[:count]
-        made.append(outs[count:])
-    ordered = made[::-1] if params["reverse"] else made
-    return [*carry, *(jnp.stack(parts) for parts in zip(*ordered, strict=True))]
+def _stack(*parts: Any) -> Any:
+    return jax.lax.concatenate([jax.lax.expand_dims(part, (0,)) for part in parts], 0)
+
+
+def _type(atom: Atom) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    return shape_of(atom), np.dtype(dtype_of(atom))
+
+
+def _key(primitive: core.Primitive, ins: Sequence[Atom], params: Mapping[str, Any]) -> Hashable | None:
+    """What equal equations have in common; None if their parameters cannot be compared."""
+    literals = [(np.asarray(v.val).tobytes(), *_type(v)) if isinstance(v, core.Literal) else v for v in ins]
+    key = (primitive, tuple(literals), tuple(sorted(params.items())))
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
 
 
 def _has_kernel(body: Any) -> bool:
@@ -151,30 +217,39 @@ def _holds_jaxpr(value: Any) -> bool:
 
 
 def trace(
-    fn: Callable[..., Any], specs: Sequence[jax.ShapeDtypeStruct], protocol: str, *, unroll: bool
+    fn: Callable[..., Any] | core.ClosedJaxpr, specs: Sequence[jax.ShapeDtypeStruct], protocol: str, *, unroll: bool
 ) -> core.ClosedJaxpr:
     """Return the whole program as one jaxpr.
 
     Parameters
     ----------
-    fn : callable
+    fn : callable or jax.core.ClosedJaxpr
         Of as many arrays as there are specs.
     specs : sequence of jax.ShapeDtypeStruct
     protocol : str
         Primitives are set for it.
     unroll : bool
-        Write out loops with a fixed number of turns that call primitives with kernels.
+        Write out loops with a fixed number of turns that call primitives with kernels, and what has no kernel but is
+        made of what has.
     """
-    closed = _adapted(jax.make_jaxpr(fn)(*specs), protocol)
-    flat = jax.make_jaxpr(lambda *args: _evaluate(closed, args, unroll=unroll, known=_Known()))(*specs)
-    jaxpr, _ = partial_eval.dce_jaxpr(flat.jaxpr, [True] * len(flat.jaxpr.outvars), instantiate=True)
-    return core.ClosedJaxpr(jaxpr, flat.consts)
+    closed = fn if isinstance(fn, core.ClosedJaxpr) else jax.make_jaxpr(fn)(*specs)
+    flat = _Flat(protocol, unroll=unroll)
+    invars = [flat.variable(v.aval) for v in closed.jaxpr.invars]
+    outs = flat.inline(closed, invars)
+    whole = core.Jaxpr(list(flat.consts), invars, outs, flat.eqns)
+    jaxpr, _ = partial_eval.dce_jaxpr(whole, [True] * len(outs), instantiate=True)
+    used = {v for eqn in jaxpr.eqns for v in eqn.invars if isinstance(v, core.Var)}
+    used.update(v for v in jaxpr.outvars if isinstance(v, core.Var))
+    kept = [v for v in jaxpr.constvars if v in used]
+    return core.ClosedJaxpr(jaxpr.replace(constvars=kept), [flat.consts[v] for v in kept])
 
 
-def public_vars(jaxpr: core.Jaxpr) -> set[core.Var]:
-    """Return the variables that depend on constants only."""
+def public_vars(jaxpr: core.Jaxpr, *, empty: bool = False) -> set[core.Var]:
+    """Return the variables that depend on constants only; with `empty`, also those that have no elements."""
     public = set(jaxpr.constvars)
+    if empty:
+        public.update(v for v in jaxpr.invars if not size_of(v))
     for eqn in jaxpr.eqns:
-        if all(isinstance(v, core.Literal) or v in public for v in eqn.invars):
-            public.update(eqn.outvars)
+        known = all(isinstance(v, core.Literal) or v in public for v in eqn.invars)
+        public.update(v for v in eqn.outvars if known or (empty and not size_of(v)))
     return public

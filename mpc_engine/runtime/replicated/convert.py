@@ -40,6 +40,7 @@ __all__ = [
     "prefix_steps",
     "ripple_carries",
     "select",
+    "unpack",
     "use_ripple",
 ]
 
@@ -214,16 +215,16 @@ def inject(party: Replicated, x: Bits) -> Pairs:
     size = x.bits * x.rows
     if party.rank == 0:
         share = party.stream(0, size)
-        party.send(1, _unpack(x.own ^ x.next, x.rows) - share)
+        party.send(1, unpack(x.own ^ x.next, x.rows) - share)
         return _pairs(party.stream(0, size), party.stream(1, size), shape)
     if party.rank == 1:
-        third = _unpack(x.next, x.rows)
+        third = unpack(x.next, x.rows)
         share = np.frombuffer(party.recv(0, 8 * size), np.uint64)
         common = party.stream(1, size)
         part = share - 2 * third * share - common
         peer = 2
     else:
-        third = _unpack(x.own, x.rows)
+        third = unpack(x.own, x.rows)
         share = party.stream(0, size)
         common = party.stream(0, size)
         part = third + share - 2 * third * share - common
@@ -277,7 +278,7 @@ def select(party: Replicated, condition: Bits, a: Pairs, b: Pairs) -> Pairs:
     return b + multiply(party, inject(party, condition)[0], a - b)
 
 
-def _unpack(planes: Words, rows: int) -> NDArray[np.uint64]:
+def unpack(planes: Words, rows: int) -> NDArray[np.uint64]:
     """Bits of planes as numbers, plane after plane."""
     octets = np.ascontiguousarray(planes).view(np.uint8).reshape(len(planes), 8 * planes.shape[1])
     numbers: NDArray[np.uint64] = np.unpackbits(octets, axis=1, count=rows, bitorder="little").astype(np.uint64)

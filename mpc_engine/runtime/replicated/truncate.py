@@ -47,7 +47,7 @@ import mpc_kernels
 from mpc_engine.runtime.replicated.arithmetic import Pairs, Part, flat, masked_dot
 from mpc_engine.runtime.replicated.core import Replicated
 
-__all__ = ["MAX_BITS", "fixed_dot", "fixed_matmul", "fixed_multiply", "truncate", "truncated_parts"]
+__all__ = ["MAX_BITS", "fixed_dot", "fixed_matmul", "fixed_multiply", "fixed_parts", "truncate"]
 
 MAX_BITS = 32
 """Most bits that one truncation cuts."""
@@ -96,9 +96,7 @@ def fixed_dot(party: Replicated, x: Pairs, y: Pairs, *, bits: int) -> Pairs:
     ndarray of uint64, shape [..., 2]
     """
     shape = x.shape[1:-1]
-    return truncated_parts(party, lambda plus, minus: masked_dot(party, x, y, plus=plus, minus=minus), bits).reshape(
-        *shape, 2
-    )
+    return _masked(party, lambda plus, minus: masked_dot(party, x, y, plus=plus, minus=minus), bits).reshape(*shape, 2)
 
 
 def fixed_multiply(party: Replicated, x: Pairs, y: Pairs, *, bits: int) -> Pairs:
@@ -139,19 +137,37 @@ def fixed_matmul(party: Replicated, a: Pairs, b: Pairs, *, bits: int) -> Pairs:
     """
     left, right = (np.require(value, requirements=["C", "A"]) for value in (a, b))
 
+    part = mpc_kernels.replicated_matmul_local(left, right, threads=party.threads).reshape(-1)
+    return fixed_parts(party, part, bits=bits).reshape(left.shape[0], right.shape[1], 2)
+
+
+def fixed_parts(party: Replicated, part: Part, *, bits: int) -> Pairs:
+    """Divide by ``2**bits`` what the parties' parts sum to: two rounds, 36 bytes an element in all.
+
+    Parameters
+    ----------
+    party : Replicated
+    part : ndarray of uint64, shape [n]
+        This party's summand; masked here, in place.
+    bits : int
+        1 to 32.
+
+    Returns
+    -------
+    ndarray of uint64, shape [n, 2]
+    """
+
     def local(plus: int | None, minus: int | None) -> Part:
-        part = mpc_kernels.replicated_matmul_local(left, right, threads=party.threads).reshape(-1)
         if plus is not None:
-            part += party.stream(plus, part.size)
+            np.add(part, party.stream(plus, part.size), out=part)
         if minus is not None:
-            part -= party.stream(minus, part.size)
+            np.subtract(part, party.stream(minus, part.size), out=part)
         return part
 
-    shape = (left.shape[0], right.shape[1], 2)
-    return truncated_parts(party, local, bits).reshape(shape)
+    return _masked(party, local, bits)
 
 
-def truncated_parts(party: Replicated, local: Callable[[int | None, int | None], Part], bits: int) -> Pairs:
+def _masked(party: Replicated, local: Callable[[int | None, int | None], Part], bits: int) -> Pairs:
     """Truncate what the parties' parts ``local(plus, minus)``, masked by the streams of two components, sum to.
 
     Party 0's part is masked by the streams 0 and 1, each of which one other party does not know; parties 1 and 2 mask
