@@ -23,7 +23,7 @@ from mpc_compiler.cost.model import Cost
 from mpc_compiler.ops.define import FRACTION_BITS, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.fixed import decode_fixed, encode_fixed
 
-__all__ = ["RATIONAL", "cut", "fraction_of", "rational_error", "times_rational"]
+__all__ = ["RATIONAL", "cut", "fraction_of", "in_ring", "rational_error", "times_rational"]
 
 _MOST = 1 << 62
 """What an intermediate integer stays below."""
@@ -114,8 +114,8 @@ def cut(value: Array, bits: int) -> Array:
     return encode_fixed(decode_fixed(value + 1) * 2.0**-bits)
 
 
-def _in_ring(x: Array, num: int, den: int, most: int) -> list[Array]:
-    """The lowering for SPU, on the integers behind the fixed point."""
+def in_ring(x: Array, num: int, den: int, most: int) -> list[Array]:
+    """The same on the integers behind the fixed point: what SPU compiles, and native kernels run."""
     whole = x.dtype == jnp.int64
     ratio = Fraction(num << FRACTION_BITS, den) if whole else Fraction(num, den)
     raw = x if whole else encode_fixed(x)
@@ -138,7 +138,7 @@ def _cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
 
 
 _rational_p = define("times_rational", _plain, lambda x, **_: [core.ShapedArray(x.shape, jnp.dtype(jnp.float64))])
-mlir.register_lowering(_rational_p, mlir.lower_fun(_in_ring, multiple_results=True), platform="interpreter")
+mlir.register_lowering(_rational_p, mlir.lower_fun(in_ring, multiple_results=True), platform="interpreter")
 
 
 def times_rational(x: Array, num: int, den: int, *, most: float) -> Array:

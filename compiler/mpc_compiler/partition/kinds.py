@@ -10,7 +10,7 @@ from jax import core
 from numpy.typing import NDArray
 
 from mpc_compiler.ops.define import FRACTION_BITS
-from mpc_compiler.partition.atoms import dtype_of, shape_of
+from mpc_compiler.partition.atoms import dtype_of, shape_of, size_of
 from mpc_compiler.partition.trace import COMPARISONS, EQUALITIES
 
 __all__ = ["LOCAL", "NATIVE", "TOGETHER", "Call", "factor_of", "kind_of", "operation_of"]
@@ -108,7 +108,7 @@ def kind_of(eqn: core.JaxprEqn, public: Public) -> str | None:
     found = _BY_NAME.get(name)
     if found is not None:
         return found(eqn, given)
-    return name if name in NATIVE else None
+    return name if name in NATIVE and all(map(size_of, ins)) else None
 
 
 _REFUSED = frozenset(("while", "scan", "cond"))

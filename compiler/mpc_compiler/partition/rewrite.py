@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, core, lax
 
+from mpc_compiler.ops.rational import in_ring
 from mpc_compiler.partition.atoms import dtype_of, shape_of
 
 __all__ = ["expansion", "narrower"]
@@ -80,6 +81,8 @@ def expansion(
         fn = _power(eqn.params["y"])
     elif name == "round" and kinds == {"float64"}:
         fn = _round_even if eqn.params["rounding_method"] == lax.RoundingMethod.TO_NEAREST_EVEN else _round_away
+    elif name == "times_rational":
+        fn = _rational(*(eqn.params[key] for key in ("num", "den", "most")))
     elif kinds == {"bool"}:
         fn = _FLAGS.get(name)
     else:
@@ -175,6 +178,11 @@ def _conversion(source: str, target: str, maker: core.JaxprEqn | None) -> Fn | N
     if (source, target) == ("float64", "int64") and (maker is None or maker.primitive.name not in _WHOLE):
         return _towards_zero
     return None
+
+
+@functools.lru_cache(maxsize=256)
+def _rational(num: int, den: int, most: int) -> Fn:
+    return lambda x: in_ring(x, num, den, most)[0]
 
 
 def _nonzero(x: Array) -> Array:
