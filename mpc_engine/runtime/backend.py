@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from mpc_engine._version import __version__
 from mpc_engine.runtime.device import ClearDevice, Device
 from mpc_engine.runtime.on_demand import OnDemand
-from mpc_engine.runtime.shares import decode, decode_clear, encode_clear, has_pairs
+from mpc_engine.runtime.shares import FRACTION_BITS, decode, decode_clear, encode_clear, has_pairs
 from mpc_engine.runtime.sharing import ReplicatedSharer
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def device_for(protocol: str, computing: tuple[str, ...], me: str, links: Connec
 
         return SpuDevice(computing.index(me), lambda: links.spu_link(computing, me), runtime_config(protocol))
 
-    return OnDemand(computing.index(me), len(computing), spu)
+    return OnDemand(computing.index(me), len(computing), f"{protocol} FM64 {FRACTION_BITS}".encode(), spu)
 
 
 def versions(protocol: str) -> str:

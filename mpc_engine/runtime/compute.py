@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpc_compiler.lower.program import Program, Slot, build_program
 from mpc_compiler.lower.stages import Compute
@@ -19,6 +20,7 @@ from mpc_engine.runtime.device import Compiled, Device
 from mpc_engine.runtime.kernels import Values, run_kernel
 from mpc_engine.runtime.messages import OutputWire
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
+from mpc_engine.runtime.replicated.owned import own
 from mpc_engine.runtime.steps import Steps
 
 __all__ = ["Programs", "Ready"]
@@ -104,8 +106,6 @@ class Programs:
                 steps.append(region)
                 digest.update(region.digest())
             else:
-                if all(isinstance(step, KernelRegion) for step in steps):
-                    digest.update(self._device.config)
                 compiled = self._device.compile(region)
                 steps.append(compiled)
                 digest.update(compiled.digest.encode())
@@ -137,6 +137,15 @@ class Programs:
         else:
             self._device.load(name, wire, dtype=slot.dtype.name, shape=shape)
             self._values.made_by_device([name])
+
+    def own(self, ready: Ready, slot: Slot, values: NDArray[Any] | None) -> None:
+        """Set up a matrix that one computing party knows; the others give None."""
+        assert self._kernels is not None
+        if self._values is None:
+            self._values = Values(self._device, ready.avals)
+        name = ready.cut.inputs[ready.slots.index(slot)]
+        shape, _ = ready.avals[name]
+        self._values.own(name, own(self._kernels, slot.known, values, (shape[0], shape[1])))
 
     def execute(self, ready: Ready, steps: Steps) -> tuple[OutputWire, ...]:
         """Run all regions; returns this party's shares of the outputs."""
@@ -171,7 +180,7 @@ class Programs:
     def _output(self, ready: Ready, values: Values, at: int) -> OutputWire:
         slot, name = ready.program.outputs[at], ready.cut.outputs[at]
         shape, dtype = ready.avals[name]
-        return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, values.export(name))
+        return OutputWire(slot.relation, slot.column, slot.valid, dtype, shape, values.export(name), slot.word)
 
 
 def _last_reads(cut: Partitioned) -> list[list[str]]:
@@ -193,7 +202,9 @@ def _traced(compute: Compute, rows: tuple[tuple[str, int], ...], options: Option
     """Trace and cut once a process, also where several parties are its threads."""
     program = build_program(compute, dict(rows), kernels=options.native)
     available = NATIVE if options.protocol == "aby3" else frozenset()
-    cut = partition(program.fn, program.specs, protocol=options.protocol, kernels=options.kernels, available=available)
+    cut = partition(
+        program.jaxpr, program.specs, protocol=options.protocol, kernels=options.kernels, available=available
+    )
     return program, cut
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpc_compiler.partition import Call, KernelRegion
 from mpc_engine.runtime import shares
-from mpc_engine.runtime.columns import Operand, as_bit, number, octets_of, planes_of, taken
+from mpc_engine.runtime.columns import Operand, as_bit, number, octets_of, planes_of, shared
 from mpc_engine.runtime.device import Device
 from mpc_engine.runtime.local_kernels import LOCAL
 from mpc_engine.runtime.operation import Operation
@@ -24,15 +23,19 @@ from mpc_engine.runtime.replicated.bits import Bits, concat, constant, not_, xor
 from mpc_engine.runtime.replicated.compact import compact
 from mpc_engine.runtime.replicated.convert import a2b
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
+from mpc_engine.runtime.replicated.elementary import log
+from mpc_engine.runtime.replicated.exponential import exp
 from mpc_engine.runtime.replicated.lookup import lookup
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme
 from mpc_engine.runtime.replicated.one_hot import one_hot
+from mpc_engine.runtime.replicated.owned import OwnedMatrix, gram, times, transposed_times
 from mpc_engine.runtime.replicated.radix import choose, radix_order
 from mpc_engine.runtime.replicated.recompose import recompose
 from mpc_engine.runtime.replicated.scan import segment_scan
 from mpc_engine.runtime.replicated.shuffle import Column
 from mpc_engine.runtime.replicated.sort import sort_rows
 from mpc_engine.runtime.replicated.truncate import truncate
+from mpc_engine.runtime.sharing import OwnerShare, expand, received
 from mpc_engine.runtime.together import TOGETHER_KERNELS
 
 __all__ = ["Values", "run_kernel"]
@@ -40,8 +43,11 @@ __all__ = ["Values", "run_kernel"]
 Types = Mapping[str, tuple[tuple[int, ...], str]]
 Params = Mapping[str, Any]
 """Of the primitive, and ``shapes`` of the operands."""
-Kernel = Callable[[Replicated, Sequence[Column], Params], Sequence[Column]]
+Kernel = Callable[[Replicated, Sequence[Any], Params], Sequence[Column]]
+"""Of columns, or matrices that one party knows."""
 _RAW = 64
+_LOG = (-13, 14)
+"""Arguments of the logarithm lie between these powers of two."""
 
 
 class Values:
@@ -58,8 +64,9 @@ class Values:
         self._device = device
         self._types = types
         self._here: dict[str, Column] = {}
-        self._arrived: dict[str, bytes] = {}
+        self._arrived: dict[str, OwnerShare] = {}
         self._there: set[str] = set()
+        self._owned: dict[str, OwnedMatrix] = {}
 
     def arrived(self, name: str, wire: bytes) -> None:
         """Take in a share as an owner sent it; it is read when somebody wants it.
@@ -70,7 +77,7 @@ class Values:
             MPC-0720 if it is not a share of this variable.
         """
         shape, dtype = self._types[name]
-        self._arrived[name] = shares.checked(wire, dtype=dtype, shape=shape, protocol="aby3")
+        self._arrived[name] = received(wire, dtype=dtype, shape=shape, rank=self._device.rank)
 
     def made_by_device(self, names: Sequence[str]) -> None:
         """Say that the device holds these variables."""
@@ -78,7 +85,7 @@ class Values:
 
     def here(self, name: str) -> bool:
         """Whether a kernel can have this variable without asking the device."""
-        return name in self._here or name in self._arrived
+        return name in self._here or name in self._arrived or name in self._owned
 
     def column(self, name: str) -> Column:
         """A variable as flat pairs, or as one plane of bits if it is a flag that is shared so.
@@ -87,17 +94,20 @@ class Values:
         by SPU: that sends messages.
         """
         if name not in self._here:
-            self._here[name] = self._read(name) if name in self._arrived else self._fetched(name)
+            self._here[name] = expand(self._arrived.pop(name)) if name in self._arrived else self._fetched(name)
         return self._here[name]
-
-    def _read(self, name: str) -> Column:
-        shape, dtype = self._types[name]
-        pairs: NDArray[Any] = shares.pairs_of(self._arrived[name], dtype=dtype, shape=shape, protocol="aby3")
-        return planes_of(pairs) if pairs.dtype == np.uint8 else pairs
 
     def _fetched(self, name: str) -> Column:
         found = self._device.bits(name) if self._types[name][1] == "bool" else None
         return self._device.arithmetic(name) if found is None else planes_of(found)
+
+    def own(self, name: str, matrix: OwnedMatrix) -> None:
+        """Take a matrix that one party knows: kernels read it by its name, the device never does."""
+        self._owned[name] = matrix
+
+    def operand(self, name: str) -> Column | OwnedMatrix:
+        """A variable as kernels take it."""
+        return self._owned[name] if name in self._owned else self.column(name)
 
     def keep(self, name: str, value: Column) -> None:
         """Take what a kernel made."""
@@ -109,20 +119,17 @@ class Values:
             if name in self._there:
                 continue
             shape, dtype = self._types[name]
-            if name in self._arrived:
-                self._device.load(name, self._arrived[name], dtype=dtype, shape=shape)
-            else:
-                value = self._here[name]
-                pairs = octets_of(value) if isinstance(value, Bits) else value.reshape(-1, 2)
-                self._device.store(name, pairs, dtype=dtype, shape=shape)
+            value = self.column(name)
+            pairs = octets_of(value) if isinstance(value, Bits) else value.reshape(-1, 2)
+            self._device.store(name, pairs, dtype=dtype, shape=shape)
             self._there.add(name)
 
     def export(self, name: str) -> bytes:
         """Return this party's share of a variable in its wire form."""
-        if name not in self._here:
-            return self._arrived[name] if name in self._arrived else self._device.export(name)
+        if not self.here(name):
+            return self._device.export(name)
         shape, dtype = self._types[name]
-        value = self._here[name]
+        value = self.column(name)
         if isinstance(value, Bits):
             return shares.encode(shares.from_bit_pairs(octets_of(value), shape))
         return shares.encode(shares.from_pairs(value, dtype, shape))
@@ -132,6 +139,7 @@ class Values:
         for name in names:
             self._here.pop(name, None)
             self._arrived.pop(name, None)
+            self._owned.pop(name, None)
         there = [name for name in names if name in self._there]
         if there:
             self._device.delete(*there)
@@ -143,6 +151,7 @@ class Values:
             self._device.delete(*self._there)
         self._here.clear()
         self._arrived.clear()
+        self._owned.clear()
         self._there.clear()
 
 
@@ -155,14 +164,18 @@ def run_kernel(party: Replicated, region: KernelRegion, values: Values, types: T
             values.keep(call.outputs[0], column)
         return
     (call,) = region.calls
-    operation = _operation(call, values)
     if kind == "local":
-        results: Sequence[Column] = [LOCAL[call.primitive](party, operation)]
+        results: Sequence[Column] = [LOCAL[call.primitive](party, _operation(call, values))]
     elif kind in _ALONE:
-        results = [_ALONE[kind](party, operation)]
+        results = [_ALONE[kind](party, _operation(call, values))]
     else:
-        params = {**call.params, "shapes": [operand.shape for operand in operation.operands]}
-        results = _KERNELS[kind](party, [taken(party, operand) for operand in operation.operands], params)
+        dtypes = [str(v.aval.dtype) for v in call.eqn.invars]
+        params = {**call.params, "shapes": [operand.shape for operand in operation.operands], "dtypes": dtypes}
+        inputs = [
+            values.operand(operand) if isinstance(operand, str) else shared(party, operand, shape)
+            for operand, shape in zip(call.operands, call.shapes, strict=True)
+        ]
+        results = _KERNELS[kind](party, inputs, params)
     for name, result in zip(call.outputs, results, strict=True):
         values.keep(name, result)
 
@@ -251,6 +264,26 @@ def _one_hot(party: Replicated, inputs: Sequence[Column], params: Params) -> lis
     return [one_hot(party, number(party, code), params["domain"], flag).reshape(-1, 2)]
 
 
+def _owned(inputs: Sequence[Any], at: int) -> OwnedMatrix:
+    matrix = inputs[at]
+    assert isinstance(matrix, OwnedMatrix)
+    return matrix
+
+
+def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
+    def kernel(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
+        matrix, y = _owned(inputs, 0), number(party, inputs[1]).reshape(*params["shapes"][1], 2)
+        bits = shares.FRACTION_BITS if set(params["dtypes"]) == {"float64"} else 0
+        return [multiply(party, matrix, y, bits=bits).reshape(-1, 2)]
+
+    return kernel
+
+
+def _owned_gram(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
+    matrices = [_owned(inputs, at) for at in range(1, len(inputs))]
+    return [gram(party, matrices, number(party, inputs[0]), bits=shares.FRACTION_BITS).reshape(-1, 2)]
+
+
 def _low_bits(party: Replicated, operation: Operation) -> Column:
     secret = next(operand for operand in operation.operands if operand.public is None)
     mask = next(operand.public for operand in operation.operands if operand.public is not None)
@@ -281,5 +314,10 @@ _KERNELS: dict[str, Kernel] = {
     "compact": _compact,
     "segment_scan": _segment_scan,
     "one_hot": _one_hot,
+    "owned_matmul": _owned_product(times),
+    "owned_rmatmul": _owned_product(transposed_times),
+    "owned_gram": _owned_gram,
+    "exp": lambda party, inputs, _: [exp(party, number(party, inputs[0]))],
+    "log": lambda party, inputs, _: [log(party, number(party, inputs[0]), low=_LOG[0], high=_LOG[1])],
     "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
 }

@@ -18,13 +18,16 @@ class OnDemand:
     Parameters
     ----------
     rank, parties : int
+    config : bytes
+        What results depend on before the device is made; what it adds is part of its compiled code's digests.
     make : callable
         Makes the device; called once, by the first call that needs it.
     """
 
-    def __init__(self, rank: int, parties: int, make: Callable[[], Device]) -> None:
+    def __init__(self, rank: int, parties: int, config: bytes, make: Callable[[], Device]) -> None:
         self.rank = rank
         self.parties = parties
+        self.config = config
         self._make = make
         self._device: Device | None = None
 
@@ -34,11 +37,6 @@ class OnDemand:
         if self._device is None:
             self._device = self._make()
         return self._device
-
-    @property
-    def config(self) -> bytes:
-        """The whole configuration that results depend on, in canonical bytes, for digests."""
-        return self.whole.config
 
     @property
     def spent(self) -> RunCost:

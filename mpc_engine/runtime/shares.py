@@ -31,7 +31,6 @@ __all__ = [
     "Meta",
     "WireShare",
     "bit_pairs",
-    "checked",
     "content",
     "decode",
     "decode_clear",
@@ -295,12 +294,6 @@ def decode(blob: bytes | memoryview, *, dtype: DTypeLike, shape: Sequence[int], 
         raise refusal(f"a share of {meta.protocol} arrived where the session runs {protocol}")
     content(share, meta)
     return share
-
-
-def checked(blob: bytes, *, dtype: DTypeLike, shape: Sequence[int], protocol: str) -> bytes:
-    """Return a share as it came if it is of the given type, or refuse it; see :func:`decode`."""
-    decode(blob, dtype=dtype, shape=shape, protocol=protocol)
-    return blob
 
 
 # replicated pairs

@@ -409,7 +409,7 @@ class SpuDevice:
         """
         inputs, outputs = check_region(region)
         code = _compile(region)
-        return Compiled(inputs, outputs, region_digest(code, region), code)
+        return Compiled(inputs, outputs, region_digest(self.config + code, region), code)
 
     def run(self, compiled: Compiled) -> RunCost:
         """Run a region on the variables it names.

@@ -154,11 +154,12 @@ class _Walk:
         options = self._request.options
         if options.protocol != self._setup.protocol or options.computing != self._setup.computing:
             raise ProtocolMismatchError("the run's options differ from this runtime's", code="MPC-0704")
+        config = self._device.config if self._device is not None else b""
         mine = Pledge(
             plan=_digest(self._request.plan),
             options=_digest(encode(options)),
             stages=_digest(repr(compiled.stages)),
-            runtime="",
+            runtime=_digest(config) if config else "",
             versions=versions(options.protocol),
         )
         tag = f"{self._request.run}/pledge"

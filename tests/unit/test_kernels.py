@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from jax.experimental import enable_x64
 
-<<<<<<< HEAD
 from mpc_compiler.ops.primitives import (
     compact,
     compare,
@@ -24,11 +23,7 @@ from mpc_compiler.ops.primitives import (
     segment_scan,
     sort_rows,
 )
-from mpc_compiler.partition import EITHER, NATIVE, KernelRegion, partition
-=======
-from mpc_compiler.ops.primitives import compact, compare, one_hot, prefix_sum, ring_matmul, segment_scan, sort_rows
 from mpc_compiler.partition import NATIVE, KernelRegion, partition
->>>>>>> e2f4566 (Relational programs run in the native protocol: kernels for arithmetic, choices, flags and fixed point, put together in batches; no SPU region where none is needed)
 from mpc_engine.runtime.channel import MemoryHub
 from mpc_engine.runtime.kernels import Values, run_kernel
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated

@@ -50,7 +50,7 @@ def run(fn: Program, args: tuple[Any, ...]) -> tuple[list[Any], list[tuple[Kerne
         types.update(zip(region.outputs, made, strict=True))
     sharer = ReplicatedSharer()
     wires = [sharer.share(a) for a in args]
-    states = [Values(OnDemand(rank, 3, no_device), types) for rank in range(3)]
+    states = [Values(OnDemand(rank, 3, b"", no_device), types) for rank in range(3)]
     for rank, state in enumerate(states):
         for name, wire in zip(cut.inputs, wires, strict=True):
             state.arrived(name, wire[rank])

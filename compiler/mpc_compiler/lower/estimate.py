@@ -45,17 +45,24 @@ def estimate(compiled: Compiled) -> Estimate:
     return Estimate(rounds, sent, took, text)
 
 
+def _shared(protocol: str, dtype: str, rows: int) -> int:
+    """Bytes that an array takes to the computing parties; under ``aby3`` two of them get keys for most of it."""
+    if protocol != "aby3":
+        return 16 * rows * COMPUTING[protocol]
+    return 16 * (-(-rows // 64) if dtype == "bool" else rows)
+
+
 def _compute(compute: Compute, compiled: Compiled) -> Estimate:
     protocol = compiled.options.protocol
     rows = {source.id: source.rows for source in compute.inputs}
     program = build_program(compute, rows, kernels=compiled.options.native)
     cut = partition(
-        program.fn,
+        program.jaxpr,
         program.specs,
         protocol=protocol,
         kernels=compiled.options.kernels,
         available=NATIVE if protocol == "aby3" else frozenset(),
     )
-    shared = sum(rows[slot.relation] for slot in program.inputs) * 16 * COMPUTING[protocol]
+    shared = sum(_shared(protocol, slot.dtype.name, rows[slot.relation]) for slot in program.inputs)
     cost = cut.cost
     return Estimate(cost.rounds + 2, cost.bytes + shared, seconds(cost, LOOPBACK) + shared / 1e9, str(cut))

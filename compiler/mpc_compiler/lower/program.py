@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import jax
@@ -93,15 +93,16 @@ class Program:
 
     Attributes
     ----------
-    fn : callable
-        Arrays in the order of ``inputs`` -> tuple of arrays in the order of ``outputs``.
+    jaxpr : jax.core.ClosedJaxpr
+        Arrays in the order of ``inputs`` -> arrays in the order of ``outputs``. Traced once: what comes after works on
+        this.
     inputs, outputs : tuple of Slot
         What each array is.
     specs : tuple of jax.ShapeDtypeStruct
         Shapes and types of the inputs.
     """
 
-    fn: Callable[..., tuple[jax.Array, ...]]
+    jaxpr: jax.core.ClosedJaxpr
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
     specs: tuple[jax.ShapeDtypeStruct, ...]
@@ -168,8 +169,7 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
         return tuple(made)
 
     specs = tuple(jax.ShapeDtypeStruct(slot.shape(sizes), slot.dtype) for slot in slots)
-    jax.eval_shape(fn, *specs)
-    return Program(fn, slots, tuple(outputs), specs)
+    return Program(jax.make_jaxpr(fn)(*specs), slots, tuple(outputs), specs)
 
 
 def _outputs(name: str, table: Table, schema: Schema) -> list[tuple[Slot, jax.Array]]:

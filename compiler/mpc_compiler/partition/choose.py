@@ -9,6 +9,7 @@ from jax import core
 
 from mpc_compiler.cost import Cost, LinkProfile, seconds
 from mpc_compiler.cost import primitives as costs
+from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.ops.primitives import PRIMITIVES
 from mpc_compiler.partition.atoms import avals_of, size_of
 from mpc_compiler.partition.kinds import LOCAL, NATIVE, Public, kind_of
@@ -66,6 +67,8 @@ def chooser(
     """
 
     def chosen(eqn: core.JaxprEqn) -> Where:
+        if eqn.primitive.name in OWNED and available:
+            return "native"  # one party has its matrix in the clear: nothing else can read it
         if kernels == "spu" or not available or not _has(eqn, available):
             return "spu"
         kind = kind_of(eqn, public)

@@ -389,7 +389,7 @@ class _Schedule:
 
 
 def partition(
-    fn: Callable[..., Any],
+    fn: Callable[..., Any] | core.ClosedJaxpr,
     specs: Sequence[jax.ShapeDtypeStruct],
     *,
     protocol: str,
@@ -401,7 +401,7 @@ def partition(
 
     Parameters
     ----------
-    fn : callable
+    fn : callable or jax.core.ClosedJaxpr
         Takes one array a spec; returns any pytree of arrays, whose leaves are the outputs.
     specs : sequence of jax.ShapeDtypeStruct
         Shapes and dtypes of the (secret) arguments.
@@ -436,6 +436,10 @@ def partition(
     >>> import jax.numpy as jnp
     >>> spec = jax.ShapeDtypeStruct((4,), jnp.int64)
     >>> print(partition(lambda x, y: x * y + 1, [spec, spec], protocol="aby3"))
+    aby3: in0, in1 -> v1, 1 rounds, 96 B
+      native  v0 <- mul(in0, in1): 1 rounds, 96 B
+      native  local: add
+    >>> print(partition(lambda x, y: x * y + 1, [spec, spec], protocol="aby3", kernels="spu"))
     aby3: in0, in1 -> v0, ~1 rounds, ~96 B
       spu     v0 <- in0, in1: 2 equations, ~1 rounds, ~96 B
     """
@@ -453,7 +457,7 @@ def partition(
         regions, outputs = _all_native(cutter)
     else:
         cutter = _Cutter(program, protocol, empty=False)
-        regions, outputs = _mixed(cutter, kernels, ours, link)
+        regions, outputs = _mixed(cutter, kernels, available if protocol == "aby3" else frozenset(), link)
     public = {name for name, v in zip(outputs, program.jaxpr.outvars, strict=True) if cutter.is_public(v)}
     kept = tuple(r for r in regions if r.outputs)
     return Partitioned(protocol, tuple(cutter.names[v] for v in program.jaxpr.invars), outputs, kept, frozenset(public))

@@ -10,6 +10,7 @@ from jax import core
 from numpy.typing import NDArray
 
 from mpc_compiler.ops.define import FRACTION_BITS
+from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.partition.atoms import dtype_of, shape_of, size_of
 from mpc_compiler.partition.trace import COMPARISONS, EQUALITIES
 
@@ -18,7 +19,7 @@ __all__ = ["LOCAL", "NATIVE", "TOGETHER", "Call", "factor_of", "kind_of", "opera
 NATIVE = frozenset(
     (
         *("ring_matmul", "sort_rows", "lookup", "compact", "segment_scan", "prefix_sum", "compare", "one_hot"),
-        *("logistic", *COMPARISONS, *EQUALITIES),
+        *("logistic", "exp", "log", *OWNED, *COMPARISONS, *EQUALITIES),
     )
 )
 """Primitives whose kernels are worth a change of engine: our own, and some of jax's on int64 and float64 arrays."""
@@ -162,7 +163,7 @@ def factor_of(value: Values) -> tuple[Values, int]:
         bits = denominator.bit_length() - 1
         if bits <= FRACTION_BITS or (bits <= 32 and abs(numerator) == 1):
             return np.broadcast_to(np.int64(numerator), value.shape), bits
-    return np.rint(value * 2.0**FRACTION_BITS).astype(np.int64), FRACTION_BITS
+    return np.asarray(np.rint(value * 2.0**FRACTION_BITS), np.int64), FRACTION_BITS
 
 
 def _logic(eqn: core.JaxprEqn, given: Given) -> str | None:

@@ -47,7 +47,7 @@ import mpc_kernels
 from mpc_engine.runtime.replicated.arithmetic import Pairs, Part, flat, masked_dot
 from mpc_engine.runtime.replicated.core import Replicated
 
-__all__ = ["MAX_BITS", "fixed_dot", "fixed_matmul", "fixed_multiply", "fixed_parts", "truncate"]
+__all__ = ["MAX_BITS", "fixed_dot", "fixed_matmul", "fixed_multiply", "fixed_parts", "truncate", "truncated_parts"]
 
 MAX_BITS = 32
 """Most bits that one truncation cuts."""
@@ -96,7 +96,7 @@ def fixed_dot(party: Replicated, x: Pairs, y: Pairs, *, bits: int) -> Pairs:
     ndarray of uint64, shape [..., 2]
     """
     shape = x.shape[1:-1]
-    return _masked(party, lambda plus, minus: masked_dot(party, x, y, plus=plus, minus=minus), bits).reshape(*shape, 2)
+    return truncated_parts(party, lambda plus, minus: masked_dot(party, x, y, plus=plus, minus=minus), bits).reshape(*shape, 2)
 
 
 def fixed_multiply(party: Replicated, x: Pairs, y: Pairs, *, bits: int) -> Pairs:
@@ -164,10 +164,10 @@ def fixed_parts(party: Replicated, part: Part, *, bits: int) -> Pairs:
             np.subtract(part, party.stream(minus, part.size), out=part)
         return part
 
-    return _masked(party, local, bits)
+    return truncated_parts(party, local, bits)
 
 
-def _masked(party: Replicated, local: Callable[[int | None, int | None], Part], bits: int) -> Pairs:
+def truncated_parts(party: Replicated, local: Callable[[int | None, int | None], Part], bits: int) -> Pairs:
     """Truncate what the parties' parts ``local(plus, minus)``, masked by the streams of two components, sum to.
 
     Party 0's part is masked by the streams 0 and 1, each of which one other party does not know; parties 1 and 2 mask
