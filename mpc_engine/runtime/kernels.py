@@ -169,8 +169,7 @@ def run_kernel(party: Replicated, region: KernelRegion, values: Values, types: T
     elif kind in _ALONE:
         results = [_ALONE[kind](party, _operation(call, values))]
     else:
-        dtypes = [str(v.aval.dtype) for v in call.eqn.invars]
-        params = {**call.params, "shapes": [operand.shape for operand in operation.operands], "dtypes": dtypes}
+        params = {**call.params, "shapes": list(call.shapes), "dtypes": call.dtypes}
         inputs = [
             values.operand(operand) if isinstance(operand, str) else shared(party, operand, shape)
             for operand, shape in zip(call.operands, call.shapes, strict=True)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 import mpc_engine as mpc
+from mpc_compiler.serde import FORMAT
 from mpc_engine.errors import MpcError, PeerError, ProtocolMismatchError
 from mpc_engine.runtime import worker as worker_module
 from mpc_engine.runtime.compute import Programs
@@ -171,9 +172,12 @@ def test_a_party_whose_pledge_is_late_is_named(session: mpc.Session) -> None:
     parties.close()
 
 
+_FORMAT = f'"format":{FORMAT}'.encode()
+
+
 def test_malformed_requests_and_plans(session: mpc.Session, parties: Parties) -> None:
     good = parties.request(total(session))
-    for plan in (b"", b"{}", good.plan[:-1], good.plan.replace(b'"format":1', b'"format":9')):
+    for plan in (b"", b"{}", good.plan[:-1], good.plan.replace(_FORMAT, b'"format":99')):
         found = parties.run(RunRequest("run", plan, good.options))
         assert any(isinstance(error, ProtocolMismatchError) for error in found.values())
         assert parties.tags() == set()

@@ -74,6 +74,7 @@ class Call:
     ) -> None:
         self.eqn, self.kind, self.operands, self.outputs, self.params = eqn, kind, operands, outputs, params
         self.shapes = tuple(shape_of(v) for v in eqn.invars)
+        self.dtypes = tuple(dtype_of(v) for v in eqn.invars)
         self.shape = shape_of(eqn.outvars[0])
         self.dtype = dtype_of(eqn.outvars[0])
         self.size = int(np.prod(self.shape, dtype=np.int64))

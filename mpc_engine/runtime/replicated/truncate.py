@@ -96,7 +96,9 @@ def fixed_dot(party: Replicated, x: Pairs, y: Pairs, *, bits: int) -> Pairs:
     ndarray of uint64, shape [..., 2]
     """
     shape = x.shape[1:-1]
-    return truncated_parts(party, lambda plus, minus: masked_dot(party, x, y, plus=plus, minus=minus), bits).reshape(*shape, 2)
+    return truncated_parts(party, lambda plus, minus: masked_dot(party, x, y, plus=plus, minus=minus), bits).reshape(
+        *shape, 2
+    )
 
 
 def fixed_multiply(party: Replicated, x: Pairs, y: Pairs, *, bits: int) -> Pairs:
