@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from jax.experimental import enable_x64
 
+from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.ops.primitives import (
     compact,
     compare,
@@ -23,7 +24,6 @@ from mpc_compiler.ops.primitives import (
     segment_scan,
     sort_rows,
 )
-from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.partition import NATIVE, KernelRegion, partition
 from mpc_engine.runtime.channel import MemoryHub
 from mpc_engine.runtime.kernels import Values, run_kernel
@@ -211,7 +211,6 @@ def test_every_kernel_is_used_by_these_programs() -> None:
     used = {call.primitive for r in regions for call in r.calls}
     elsewhere = {"logistic", "exp", "log", "eq", "ne", *OWNED}  # tests/unit/test_native_programs.py and beside
     assert used >= NATIVE - elsewhere
-    }  # of flags and whole numbers: tests/unit/test_native_programs.py
 
 
 def test_sigmoid_is_within_its_bound() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from mpc_compiler.cost import Cost, native
+from mpc_compiler.cost import Cost, bits, native
 from mpc_engine.runtime.replicated.approx import sigmoid_cost
 from mpc_engine.runtime.replicated.bit_cost import (
+    a2b_cost,
     compact_cost,
     is_zero_cost,
     negative_cost,
@@ -17,6 +18,7 @@ from mpc_engine.runtime.replicated.cost import PartyCost, segment_scan_cost
 from mpc_engine.runtime.replicated.lookup import lookup_cost
 from mpc_engine.runtime.replicated.minmax_scan import segment_extreme_cost
 from mpc_engine.runtime.replicated.one_hot import one_hot_cost
+from mpc_engine.runtime.replicated.recompose import recompose_cost
 
 SIZES = [2, 65, 1000, 100_000]
 MANY = [1000, 10_000, 100_000, 1_000_000]
@@ -35,20 +37,30 @@ def close(cost: Cost, declared: PartyCost, *, size: float, rounds: float) -> Non
 @pytest.mark.parametrize("rows", SIZES)
 def test_exact_ones_are_those_declared(rows: int) -> None:
     same(native.compact_native(rows, [64, 1, 64], inject=True), compact_cost(rows, [None, 1, None]))
-    for bits in (2, 12, 64):
-        same(native.equal_native(rows, bits), is_zero_cost(rows, bits))
+    for width in (2, 12, 64):
+        same(native.equal_native(rows, width), is_zero_cost(rows, width))
     rounds, sent = matmul_cost(rows, 3)
     same(native.ring_matmul_native(rows, 7, 3), PartyCost(rounds, (sent, sent, sent)))
 
 
+@pytest.mark.parametrize("rows", [1, *SIZES, 1_000_000])
+def test_costs_of_bits_are_those_declared(rows: int) -> None:
+    words = bits.words_of(rows)
+    for width in (1, 2, 3, 5, 8, 12, 18, 31, 32, 33, 63, 64):
+        same(bits.less_cost(words, width), negative_cost(rows, width))
+        same(native.compare_native(rows, width), negative_cost(rows, width))
+        same(bits.equal_cost(words, width), is_zero_cost(rows, width))
+        same(bits.a2b_cost(words, width), a2b_cost(rows, width))
+        same(bits.recompose_cost(rows, width), recompose_cost(rows, width))
+
+
 @pytest.mark.parametrize("rows", MANY)
 def test_expectations_are_close(rows: int) -> None:
-    for bits in (12, 32, 64):
-        close(native.compare_native(rows, bits), negative_cost(rows, bits), size=1.8, rounds=2)
-        close(native.sort_rows_native(rows, bits, [64, 1]), sort_cost(rows, bits, [None, 1]), size=1.5, rounds=2)
+    for width in (12, 32, 64):
+        close(native.sort_rows_native(rows, width, [64, 1]), sort_cost(rows, width, [None, 1]), size=1.5, rounds=2)
         for left in (3, rows // 5, rows):
-            declared = lookup_cost(left, rows, bits, [None, 1, None])
-            close(native.lookup_native(left, rows, bits, [64, 1, 64], known=bits), declared, size=1.5, rounds=2.5)
+            declared = lookup_cost(left, rows, width, [None, 1, None])
+            close(native.lookup_native(left, rows, width, [64, 1, 64], known=width), declared, size=1.5, rounds=2.5)
     for op in ("sum", "copy"):
         declared = segment_scan_cost(rows, 1, copy=op == "copy")
         close(native.segment_scan_native(rows, op), declared, size=1.2, rounds=1.2)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from mpc_compiler.cost.model import Cost
 
 __all__ = ["a2b_cost", "equal_cost", "less_cost", "recompose_cost", "words_of"]
@@ -15,6 +17,7 @@ __all__ = ["a2b_cost", "equal_cost", "less_cost", "recompose_cost", "words_of"]
 _ROUND_TRIP = 2e-4
 _BYTE = 1.5e-9
 _RING = 64
+_MOST = 24
 
 
 def words_of(rows: int) -> int:
@@ -29,16 +32,33 @@ def _prefix(size: int) -> tuple[int, int]:
     return steps, sum(index.bit_count() for index in range(size))
 
 
+@functools.lru_cache(maxsize=128)
+def _choices(bits: int) -> tuple[tuple[int, int], ...]:
+    """Rounds worth considering for a comparison of `bits` bits, and the ANDs that these take.
+
+    The recurrence of `mpc_engine.runtime.replicated.compare`, for numbers that may be equal: fewest ANDs for a run of
+    bits, for the product of several, and for the run that ends the number.
+    """
+    if bits == 1:
+        return ((1, 1),)
+    run, product, last = (np.full((_MOST + 1, bits + 1), np.inf) for _ in range(3))
+    run[:, 1] = product[:, 1] = 0
+    last[1:, 1] = 0
+    for t in range(1, _MOST + 1):
+        for b in range(2, bits + 1):
+            before = product[t - 1, b - 1 : 0 : -1]
+            joined = (run[t - 1, 1:b] + before).min()
+            run[t, b] = min(run[t - 1, b], joined + 2)
+            product[t, b] = min(run[t, b], joined + 1)
+            last[t, b] = min(last[t - 1, b], (last[t - 1, 1:b] + before).min() + 1)
+    least = last[:, bits] + 1
+    return tuple((t, int(least[t])) for t in range(1, min(bits, _MOST) + 1) if np.isfinite(least[t]))
+
+
 @functools.lru_cache(maxsize=4096)
 def _compared(bits: int, words: int) -> tuple[int, int]:
     """Rounds and ANDs of the cheapest comparison of numbers of `bits` bits."""
-    ways = []
-    for segments in range(1, bits + 1):
-        steps, joined = _prefix(segments - 1)
-        width = -(-bits // segments)
-        ands = bits if segments == 1 else bits + joined + 1
-        ways.append((width - 1 + (max(1, steps) if segments > 1 else 0) + 1, ands))
-    return min(ways, key=lambda way: way[0] * _ROUND_TRIP + way[1] * 8 * words * _BYTE)
+    return min(_choices(bits), key=lambda way: _ROUND_TRIP * way[0] + 8 * words * _BYTE * way[1])
 
 
 def less_cost(words: int, bits: int) -> Cost:
@@ -47,7 +67,7 @@ def less_cost(words: int, bits: int) -> Cost:
     Examples
     --------
     >>> less_cost(2, 64)
-    Cost(rounds=8, bytes=7696, work=2048, exact=True)
+    Cost(rounds=7, bytes=5296, work=2048, exact=True)
     """
     first, work = Cost(1, 8 * bits * words), 16 * bits * words
     if bits == 1:

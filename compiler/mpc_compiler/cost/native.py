@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log2
 
+from mpc_compiler.cost.bits import equal_cost, less_cost
 from mpc_compiler.cost.model import LAN, ZERO, Cost, seconds
 
 __all__ = [
@@ -74,14 +75,13 @@ def _bits_of(n: int, bits: int) -> Cost:
 
 
 def compare_native(n: int, bits: int = 64) -> Cost:
-    """Whether a difference of `bits` bits is negative: an AND a bit, or some more of them in fewer rounds."""
-    return Cost(3 + bits.bit_length(), n * (bits + int(3.6 * bits)) // 8, n * bits // 4, exact=False)
+    """Whether a difference of `bits` bits is negative: an AND a bit, or some more of them in fewer rounds. Exact."""
+    return less_cost(_words(n), bits)
 
 
 def equal_native(n: int, bits: int = 64) -> Cost:
     """Whether a difference is zero: one message, and a tree of ANDs. Exact."""
-    depth = (bits - 1).bit_length()
-    return Cost(1 + depth, 8 * (bits + 3 * (bits - 1)) * _words(n), n * bits // 8)
+    return equal_cost(_words(n), bits)
 
 
 def sort_rows_native(n: int, bits: int, widths: Sequence[int], *, known: int = 0) -> Cost:
