@@ -45,10 +45,23 @@ def step_sum(flags: jax.Array, values: Sequence[float]) -> jax.Array:
     return values[0] + jnp.sum(flags.astype(jnp.float64) * increments, axis=0)
 
 
-def at_least(x: jax.Array, thresholds: Sequence[float]) -> jax.Array:
-    """bool[len(thresholds), *x.shape]: ``x >= threshold``, all in one comparison."""
-    public = np.asarray(thresholds, x.dtype).reshape((-1,) + (1,) * x.ndim)
-    return x[None] >= public
+def at_least(x: jax.Array, thresholds: Sequence[float], *, below: float | None = None) -> jax.Array:
+    """bool[len(thresholds), *x.shape]: ``x >= threshold``, all in one comparison.
+
+    Parameters
+    ----------
+    x : array
+        int64 or float64.
+    thresholds : sequence of numbers
+        Public, not negative.
+    below : float, optional
+        Public bound of the size of x and the thresholds: the comparison looks at so many bits only.
+    """
+    public = jnp.asarray(np.asarray(thresholds, x.dtype).reshape((-1,) + (1,) * x.ndim))
+    if below is None:
+        return x[None] >= public
+    bits = power_of_two_above(below) + 2 + (FRACTION if x.dtype == jnp.float64 else 0)
+    return compare(x[None], public, "ge", bits=bits)
 
 
 def _newton_reciprocal(m: jax.Array, span: int) -> jax.Array:
@@ -92,7 +105,7 @@ def ratio(num: jax.Array, den: jax.Array, *, den_max: int) -> jax.Array:
     if not 1 <= den_max <= 1 << 22:
         raise ValueError(f"den_max must be in 1..2**22, got {den_max}")
     bits = den_max.bit_length()
-    flags = at_least(den, [2**i for i in range(bits)])
+    flags = at_least(den, [2**i for i in range(bits)], below=den_max)
     positive = flags[0]
     scale = step_sum(flags[1:], [2.0 ** -min(i, FRACTION) for i in range(bits)])
     m = jnp.where(positive, den, 1).astype(jnp.float64) * scale
@@ -126,7 +139,7 @@ def fraction(num: jax.Array, den: jax.Array, *, den_max: int) -> jax.Array:
     if not 1 <= den_max <= 1 << 44:
         raise ValueError(f"den_max must be in 1..2**44, got {den_max}")
     bits = den_max.bit_length()
-    flags = at_least(den, [2**i for i in range(bits)])
+    flags = at_least(den, [2**i for i in range(bits)], below=den_max)
     m = jnp.where(flags[0], den, 1).astype(jnp.float64)
     q = num.astype(jnp.float64)
     for low in range(0, bits, FRACTION):  # a factor below 2**-18 is not representable: several
@@ -209,7 +222,7 @@ def reciprocal(x: jax.Array, *, low: int, high: int, gain: int = 0) -> jax.Array
     Array([4.   , 0.125], dtype=float64)
     """
     exponents = range(low, high)
-    flags = at_least(x, [2.0**e for e in exponents[1:]])
+    flags = at_least(x, [2.0**e for e in exponents[1:]], below=2.0**high)
     r = _newton_reciprocal(x * step_sum(flags, [2.0**-e for e in exponents]), 1)
     return r * step_sum(flags, [2.0 ** (gain - e) for e in exponents])
 
@@ -235,7 +248,7 @@ def roots(x: jax.Array, *, low: int = -FRACTION, high: int = HEADROOM, gain: int
     [[0.25, 2.0], [4.0, 0.5]]
     """
     exponents = range(low // 2, (high + 1) // 2)
-    flags = at_least(x, [4.0**e for e in exponents[1:]])
+    flags = at_least(x, [4.0**e for e in exponents[1:]], below=2.0**high)
     half = step_sum(flags, [2.0**-e for e in exponents])
     m = (x * half) * half
     y = 1.06640 - 0.15234 * m

@@ -60,7 +60,8 @@ class Constants:
 
 def _evaluated(eqn: core.JaxprEqn, ins: list[Values]) -> list[Values]:
     name, out = eqn.primitive.name, eqn.outvars[0]
-    if name in _ELEMENTWISE and all(x.dtype == ins[0].dtype for x in ins):
+    alike = all(x.dtype == ins[0].dtype for x in ins)
+    if name in _ELEMENTWISE and alike and (name not in ("div", "rem") or bool(np.all(ins[1]))):
         if all(map(_uniform, ins)) and size_of(out):
             one = _ELEMENTWISE[name](*(x.reshape(-1)[:1] if x.ndim else x for x in ins))
             return [np.broadcast_to(np.asarray(one, dtype_of(out)).reshape(-1)[0], shape_of(out))]
@@ -83,6 +84,8 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "sub": np.subtract,
     "mul": np.multiply,
     "neg": np.negative,
+    "rem": np.fmod,
+    "div": lambda a, b: a / b if a.dtype == np.float64 else (a - np.fmod(a, b)) // b,
     "max": np.maximum,
     "min": np.minimum,
     "and": np.bitwise_and,

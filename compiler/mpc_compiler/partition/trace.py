@@ -26,6 +26,7 @@ COMPARISONS = ("lt", "le", "gt", "ge")
 EQUALITIES = ("eq", "ne")
 _UNROLLED = 256
 """Most turns of a loop that is unrolled."""
+_SMALL = 4096
 _CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _INLINED = frozenset(
     (
@@ -33,7 +34,12 @@ _INLINED = frozenset(
         *("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"),
     )
 )
-_SAME_TYPE = ("convert_element_type", "reshape", "broadcast_in_dim", "squeeze", "copy", "copy_p", "reduce_precision")
+_SAME_TYPE = frozenset(
+    (
+        *("convert_element_type", "reshape", "broadcast_in_dim", "squeeze"),
+        *("copy", "copy_p", "device_put", "reduce_precision"),
+    )
+)
 """Primitives that change nothing where shape and dtype of the result are those of the operand."""
 
 _ELEMENTWISE = frozenset(
@@ -69,7 +75,7 @@ class _Flat:
         self._unroll = unroll
         self._new = core.gensym()
         self._known: dict[Hashable, list[Atom]] = {}
-        self._numbers: dict[int, core.Var] = {}
+        self._numbers: dict[Hashable, core.Var] = {}
         self._makers: dict[core.Var, core.JaxprEqn] = {}
 
     def variable(self, aval: Any) -> core.Var:
@@ -78,12 +84,14 @@ class _Flat:
         return made
 
     def constant(self, value: Any) -> core.Var:
-        """A variable for a constant; the same one for the same object."""
-        if id(value) not in self._numbers:
+        """A variable for a constant; the same one for the same object, and for small arrays that are equal."""
+        small = np.size(value) <= _SMALL
+        key = (np.asarray(value).tobytes(), np.shape(value), str(np.asarray(value).dtype)) if small else id(value)
+        if key not in self._numbers:
             var = self.variable(core.get_aval(value))
-            self._numbers[id(value)] = var
+            self._numbers[key] = var
             self.consts[var] = value  # also keeps the object, and so its id
-        return self._numbers[id(value)]
+        return self._numbers[key]
 
     def inline(self, closed: core.ClosedJaxpr, atoms: Sequence[Atom]) -> list[Atom]:
         """Append a jaxpr's equations on these operands; returns its results."""
