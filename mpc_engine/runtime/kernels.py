@@ -296,6 +296,18 @@ def _floor(party: Replicated, operation: Operation) -> Column:
     return below
 
 
+def _shift_right(party: Replicated, operation: Operation) -> Column:
+    """Bits moved down; above, copies of the sign or nothing."""
+    secret, count = operation.operands
+    assert count.public is not None
+    by = int(count.public.reshape(-1)[0])
+    planes = a2b(party, number(party, secret.secret()))
+    kept = np.arange(by, _RAW)
+    if operation.name == "shift_right_arithmetic":
+        kept = np.concatenate([kept, np.full(by, _RAW - 1)])
+    return recompose(party, planes.planes(kept))
+
+
 def _shift(party: Replicated, operation: Operation) -> Column:
     """A float that is whole as an integer: exact."""
     return truncate(party, number(party, operation.operands[0].secret()), bits=shares.FRACTION_BITS)
@@ -305,6 +317,7 @@ _ALONE: dict[str, Callable[[Replicated, Operation], Column]] = {
     "low_bits": _low_bits,
     "floor": _floor,
     "shift": _shift,
+    "shift_right": _shift_right,
 }
 """By the kind of :func:`mpc_compiler.partition.kinds.kind_of`."""
 _KERNELS: dict[str, Kernel] = {

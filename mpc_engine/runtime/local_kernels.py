@@ -198,6 +198,7 @@ LOCAL: dict[str, Local] = {
     "sub": _sub,
     "mul": public_product,
     "div": public_product,
+    "shift_left": public_product,
     "and": _logic,
     "or": _logic,
     "not": _not,

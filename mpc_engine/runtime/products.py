@@ -82,7 +82,7 @@ def _size(shape: Sequence[int], axes: Sequence[int]) -> int:
 
 def public_product(party: Replicated, operation: Operation) -> Pairs:
     """A product of a secret and something public, exactly in the ring; local."""
-    if operation.name in ("mul", "div"):
+    if operation.name in ("mul", "div", "shift_left"):
         secret = next(operand for operand in operation.operands if operand.public is None)
         factor = next(operand.public for operand in operation.operands if operand.public is not None)
         return scale(number(party, secret.secret()), ring_of(spread(factor, operation.shape)))

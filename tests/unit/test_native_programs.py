@@ -71,6 +71,7 @@ def integers(x: Any, y: Any, f: Any, a: Any, b: Any) -> list[Any]:
         *(x + y, x - 3, 5 - x, x * 7, x * PUBLIC, x + PUBLIC, PUBLIC - x, -y, x * x, x * y, jnp.square(x), x**3),
         *(jnp.maximum(x, y), jnp.minimum(x, PUBLIC), jnp.abs(y), jnp.sign(x), jnp.clip(x, -5, 100)),
         *(x & 15, x.sum(), y.max(), x.min(), jnp.cumsum(x), jnp.dot(x, y), jnp.outer(x[:3], y[:4])),
+        *(x << 5, y >> 3, lax.shift_right_logical(y, jnp.int64(60)), y >> 0),
         *(PUBLIC[None, :7] @ x[:14].reshape(7, 2), x[:6].reshape(2, 3) @ y[:12].reshape(3, 4), x.astype(bool)),
     ]
 
@@ -137,7 +138,11 @@ def test_results_and_costs(fn: Program) -> None:
         bound = 0 if e.dtype != float else 2 * UNIT if exact else 2**9 * UNIT
         np.testing.assert_allclose(g, e, rtol=0, atol=bound, err_msg=str(at))
     for region, spent in measured:
-        composed = region.calls[0].kind in ("low_bits", "floor")  # two chains of messages, which may overlap by one
+        composed = region.calls[0].kind in (
+            "low_bits",
+            "floor",
+            "shift_right",
+        )  # two chains of messages, which may overlap by one
         assert 0 <= region.cost.rounds - spent[0] <= composed, str(region)
         assert spent[1] == region.cost.bytes, str(region)
         assert region.cost.exact
@@ -174,5 +179,5 @@ def test_every_kind_and_every_local_primitive_has_been_run() -> None:
     calls = [
         call for cut in cuts for region in cut.regions if isinstance(region, KernelRegion) for call in region.calls
     ]
-    assert {call.kind for call in calls} >= TOGETHER | {"low_bits", "floor", "shift", "local"}
+    assert {call.kind for call in calls} >= TOGETHER | {"low_bits", "floor", "shift", "shift_right", "local"}
     assert {call.primitive for call in calls} >= EITHER - {"prefix_sum", "expand_dims"}

@@ -19,7 +19,7 @@ __all__ = ["EITHER", "NATIVE", "Kernels", "Where", "chooser", "whole"]
 
 Kernels = Literal["auto", "native", "spu"]
 Where = Literal["spu", "native", "either"]
-EITHER = LOCAL | {"floor"}
+EITHER = LOCAL | {"floor", "shift_right_arithmetic", "shift_right_logical"}
 """Primitives that native kernels run as well, at least on some operands, but that do not deserve a change of engine."""
 
 _HANDOVER = Cost(rounds=1)

@@ -22,9 +22,10 @@ class Constants:
 
     Parameters
     ----------
-    jaxpr : jax.core.Jaxpr
+    makers : mapping of Var to JaxprEqn
+        What makes each variable; more may be added while values are asked for.
     consts : mapping of Var to array
-        Values of its ``constvars``.
+        Values of what no equation makes.
 
     Notes
     -----
@@ -32,9 +33,9 @@ class Constants:
     throughout stay as small as that value.
     """
 
-    def __init__(self, jaxpr: core.Jaxpr, consts: Mapping[core.Var, Any]) -> None:
-        self._known: dict[core.Var, Values] = {v: np.asarray(value) for v, value in consts.items()}
-        self._makers = {v: eqn for eqn in jaxpr.eqns for v in eqn.outvars}
+    def __init__(self, makers: Mapping[core.Var, core.JaxprEqn], consts: Mapping[core.Var, Any]) -> None:
+        self._known: dict[core.Var, Values] = {}
+        self._consts, self._makers = consts, makers
 
     def value(self, atom: Any) -> Values:
         """The array that a public variable or a literal holds; any array for a variable without elements."""
@@ -45,6 +46,8 @@ class Constants:
             var = stack[-1]
             if var in self._known:
                 stack.pop()
+            elif var in self._consts:
+                self._known[var] = np.asarray(self._consts[var])
             elif not size_of(var):
                 self._known[var] = np.zeros(shape_of(var), dtype_of(var))
             else:

@@ -202,7 +202,8 @@ class _Cutter:
         self.public = public_vars(self.jaxpr, empty=empty)
         self.names = {v: f"in{i}" for i, v in enumerate(self.jaxpr.invars)}
         self.made = 0
-        self._constants = Constants(self.jaxpr, self.consts)
+        makers = {v: eqn for eqn in self.jaxpr.eqns for v in eqn.outvars}
+        self._constants = Constants(makers, self.consts)
 
     def is_public(self, atom: Any) -> bool:
         return isinstance(atom, core.Literal) or atom in self.public
@@ -243,6 +244,8 @@ class _Cutter:
         name = eqn.primitive.name
         given = [self.given(v) for v in eqn.invars]
         params = dict(eqn.params) if name in PRIMITIVES else {key: eqn.params[key] for key in _PARAMS.get(name, ())}
+        if name == "shift_left":
+            given = [None, np.left_shift(np.int64(1), np.asarray(given[1]))]
         if name == "div":
             given = [None, 1 / np.asarray(given[1])]
         if name in ("mul", "div", "dot_general") and dtype_of(eqn.outvars[0]) == "float64":

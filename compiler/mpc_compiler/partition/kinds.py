@@ -9,7 +9,7 @@ import numpy as np
 from jax import core
 from numpy.typing import NDArray
 
-from mpc_compiler.ops.define import FRACTION_BITS
+from mpc_compiler.ops.define import FRACTION_BITS, RAW
 from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.partition.atoms import dtype_of, shape_of, size_of
 from mpc_compiler.partition.trace import COMPARISONS, EQUALITIES
@@ -35,7 +35,20 @@ _REARRANGED = frozenset(
 )
 _SUMMED = frozenset(("add", "sub", "neg", "reduce_sum", "prefix_sum", "cumsum", "encode_fixed", "decode_fixed"))
 LOCAL = frozenset(
-    (*_REARRANGED, *_SUMMED, "mul", "div", "dot_general", "and", "or", "not", "xor", "select_n", "convert_element_type")
+    (
+        *_REARRANGED,
+        *_SUMMED,
+        "mul",
+        "div",
+        "shift_left",
+        "dot_general",
+        "and",
+        "or",
+        "not",
+        "xor",
+        "select_n",
+        "convert_element_type",
+    )
 )
 """Primitives that native kernels run without a message, at least on some operands."""
 
@@ -225,6 +238,16 @@ def _matmul(eqn: core.JaxprEqn, given: Given) -> str | None:
     return "local" if any(value is not None for value in given) else "multiply"
 
 
+def _shift(eqn: core.JaxprEqn, given: Given) -> str | None:
+    """By a public number of bits, the same for all: to the left a product, to the right through the bits."""
+    count = given[1]
+    if given[0] is not None or count is None or dtype_of(eqn.outvars[0]) != "int64":
+        return None
+    if not np.all(count == count.reshape(-1)[0]) or not 0 <= int(count.reshape(-1)[0]) < RAW:
+        return None
+    return "local" if eqn.primitive.name == "shift_left" else "shift_right"
+
+
 def _floor(eqn: core.JaxprEqn, given: Given) -> str | None:
     return "floor" if dtype_of(eqn.invars[0]) == "float64" else None
 
@@ -239,5 +262,6 @@ _BY_NAME: Mapping[str, Callable[[core.JaxprEqn, Given], str | None]] = {
     "dot_general": _dot,
     "ring_matmul": _matmul,
     "floor": _floor,
+    **dict.fromkeys(("shift_left", "shift_right_arithmetic", "shift_right_logical"), _shift),
     **dict.fromkeys(("compare", *COMPARISONS, *EQUALITIES), _compared),
 }

@@ -33,6 +33,10 @@ def call_cost(call: Call) -> Cost:
         return _low_bits(size, int(mask.reshape(-1)[0]).bit_length())
     if call.kind == "floor":
         return _low_bits(size, FRACTION_BITS)
+    if call.kind == "shift_right":
+        count = next(int(operand.reshape(-1)[0]) for operand in call.operands if not isinstance(operand, str))
+        kept = RAW if call.primitive == "shift_right_arithmetic" else RAW - count
+        return bits.a2b_cost(bits.words_of(size), RAW) + bits.recompose_cost(size, kept)
     if call.kind == "shift":
         return Cost(2, 20 * size, 8 * size)
     if name in PRIMITIVES:

@@ -16,8 +16,9 @@ import numpy as np
 from jax import core
 from jax.interpreters import partial_eval
 
-from mpc_compiler.ops.primitives import PRIMITIVES, adapt
+from mpc_compiler.ops.primitives import PRIMITIVES, REPRESENTATIONS, adapt
 from mpc_compiler.partition.atoms import dtype_of, shape_of, size_of
+from mpc_compiler.partition.constants import Constants
 from mpc_compiler.partition.rewrite import expansion, narrower
 
 __all__ = ["COMPARISONS", "EQUALITIES", "public_vars", "trace"]
@@ -77,6 +78,8 @@ class _Flat:
         self._known: dict[Hashable, list[Atom]] = {}
         self._numbers: dict[Hashable, core.Var] = {}
         self._makers: dict[core.Var, core.JaxprEqn] = {}
+        self._public: set[core.Var] = set()
+        self._values = Constants(self._makers, self.consts)
 
     def variable(self, aval: Any) -> core.Var:
         """A new variable."""
@@ -91,6 +94,7 @@ class _Flat:
             var = self.variable(core.get_aval(value))
             self._numbers[key] = var
             self.consts[var] = value  # also keeps the object, and so its id
+            self._public.add(var)
         return self._numbers[key]
 
     def inline(self, closed: core.ClosedJaxpr, atoms: Sequence[Atom]) -> list[Atom]:
@@ -118,11 +122,32 @@ class _Flat:
         (out, *_) = eqn.outvars or (None,)
         if name in _SAME_TYPE and out is not None and _type(ins[0]) == _type(out) and isinstance(ins[0], core.Var):
             return [ins[0]]
+        if name in REPRESENTATIONS and all(map(self._is_public, ins)):
+            return self._represented(eqn, ins)
         if self._unroll and name in _ELEMENTWISE and out is not None:
             ins = [self._spread(v, shape_of(out)) for v in ins]
         if self._unroll and (instead := self._instead(eqn, ins)) is not None:
             return self.inline(instead[0], instead[1])
         return self._appended(eqn, ins)
+
+    def _is_public(self, atom: Atom) -> bool:
+        return isinstance(atom, core.Literal) or atom in self._public
+
+    def _represented(self, eqn: core.JaxprEqn, ins: list[Atom]) -> list[Atom]:
+        """A change between numbers and the integers behind them, of constants: it is made here.
+
+        SPU's compiler would fold it as a change of the bits of an IEEE double.
+        """
+        functions, params = eqn.primitive.get_bind_params(eqn.params)
+        made = eqn.primitive.bind(*functions, *map(self._values.value, ins), **params)
+        return [self._array(np.asarray(value)) for value in made]
+
+    def _array(self, value: np.ndarray[Any, Any]) -> Atom:
+        """A constant array: one number where all are the same."""
+        if not value.size or np.any(value != value.flat[0]):
+            return self.constant(value)
+        one = self.constant(np.asarray(value.flat[0]))
+        return self._helped(lambda x: jax.lax.broadcast(x, value.shape), one)[0] if value.ndim else one
 
     def _spread(self, atom: Atom, shape: tuple[int, ...]) -> Atom:
         """A variable in the shape of the result: kernels take no shorter operands, but for literals."""
@@ -150,6 +175,8 @@ class _Flat:
         made = eqn.replace(invars=ins, outvars=outs, params=params)
         self.eqns.append(made)
         self._makers.update((v, made) for v in outs)
+        if all(map(self._is_public, ins)):
+            self._public.update(outs)
         if key is not None:
             self._known[key] = list(outs)
         return list(outs)
