@@ -2,6 +2,7 @@
 
 from mpc_engine.ml import metrics
 from mpc_engine.ml.base import ConvergenceWarning
+from mpc_engine.ml.boosting import GradientBoostingClassifier, GradientBoostingRegressor, RevealedTrees
 from mpc_engine.ml.linear import (
     GammaRegressor,
     LinearRegression,
@@ -19,11 +20,14 @@ __all__ = [
     "BinTable",
     "ConvergenceWarning",
     "GammaRegressor",
+    "GradientBoostingClassifier",
+    "GradientBoostingRegressor",
     "LinearRegression",
     "LinearResult",
     "LogisticRegression",
     "PoissonRegressor",
     "ReleasedCard",
+    "RevealedTrees",
     "ScalerResult",
     "ScoreCard",
     "StandardScaler",

@@ -168,6 +168,38 @@ def _woe_rows(node: Fit) -> int:
     return sum(int(size) for size in str(sizes).split(",") if size)
 
 
+def _trees_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+    if not isinstance(node, Fit) or node.target is None:
+        raise SchemaError("boosted trees need a target", code="MPC-0113", node=node)
+    params = dict(node.params)
+    kept = {name for block in node.blocks for name in block.features}
+    for name in node.features:
+        if name not in kept and code_size(name, below, node) > int(params["bins"]):
+            raise SchemaError(f"{name!r} has more codes than {params['bins']} bins", code="MPC-0111", node=node)
+    if params["logistic"]:
+        _binary(node.target, below, node)
+    else:
+        _amount(node.target, below, node, least=None)
+    return [Field("left", DType("int", lo=0, hi=1)), Field("value", DType("float", lo=-_WIDE, hi=_WIDE))]
+
+
+def _trees_rows(node: Fit) -> int:
+    """Flags of all bins at all nodes of all trees; leaves, gains and losses are fewer."""
+    params = dict(node.params)
+    trees, depth = int(params["trees"]), int(params["depth"])
+    flags = trees * (2**depth - 1) * len(node.features) * int(params["bins"])
+    return int(max(flags, trees * (2**depth + 1) + len(node.features) + 1))
+
+
+def _trees_applied(node: Apply, below: Schema) -> Sequence[Field]:
+    binary = isinstance(node.model, Fit) and bool(dict(node.model.params)["logistic"])
+    if node.method == "predict_proba" and binary:
+        return [Field(node.outputs[0], DType("float", lo=0.0, hi=1.0))]
+    if node.method in ("predict", "decision_function"):
+        return [Field(node.outputs[0], DType("float", lo=-_WIDE, hi=_WIDE))]
+    raise UnsupportedError(f"these trees have no {node.method!r}", code="MPC-0301", node=node)
+
+
 def _parts(node: Apply, below: Schema) -> Sequence[Field]:
     """What each bin adds to the linear predictor."""
     return [Field(node.outputs[0], DType("float", lo=-_WIDE / 1024, hi=_WIDE / 1024))]
@@ -215,6 +247,7 @@ MODELS: dict[str, Estimator] = {
     "glm": Estimator(_glm_model, _glm_applied, lambda node: len(node.features) + 1),
     "standard_scaler": Estimator(_scaler_model, _scaled, lambda node: len(node.features)),
     "woe": Estimator(_woe_model, _looked_up, _woe_rows),
+    "gbdt": Estimator(_trees_model, _trees_applied, _trees_rows),
     "scorecard": Estimator(_nothing_to_fit, _parts, lambda node: 0),
     "metric": Estimator(_metric, _nothing, lambda node: 1),
 }

@@ -13,7 +13,7 @@ from mpc_compiler.rules.prune_columns import prune_above
 
 __all__ = ["BLOCKED", "keep_features"]
 
-BLOCKED = {"glm": ("standard", "units"), "woe": ("onehot", "onehot")}
+BLOCKED = {"glm": ("standard", "units"), "woe": ("onehot", "onehot"), "gbdt": ("onehot", "onehot")}
 """Estimators that take columns that owners keep, and in which form: to fit, and to apply."""
 
 
@@ -49,8 +49,14 @@ def _marked(node: Rel, gather: Gatherer, options: Options) -> Rel:
         held = tuple(names[feature] for feature in features)
         rank = options.computing.index(owner)
         bounds = tuple(_bounds(schema, name) for name in held)
-        blocks.append(Block(gather.owned(leaf, held, rank, how), rank, tuple(features), bounds))
+        blocks.append(Block(gather.owned(leaf, held, rank, how, _bins(node)), rank, tuple(features), bounds))
     return make(msgspec.structs.replace(node, blocks=tuple(blocks))) if blocks else node
+
+
+def _bins(node: Fit | Apply) -> int:
+    """Bins of every feature, where all have as many; 0: as many as its codes."""
+    fit = node if isinstance(node, Fit) else node.model
+    return int(dict(fit.params).get("bins", 0)) if isinstance(fit, Fit) and fit.kind == "gbdt" else 0
 
 
 def _bounds(schema: Schema, name: str) -> tuple[float, float]:

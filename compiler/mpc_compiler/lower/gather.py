@@ -120,7 +120,7 @@ class Gatherer:
         assert isinstance(made, Shared)
         return made
 
-    def owned(self, rel: Rel, names: tuple[str, ...], rank: int, how: str) -> str:
+    def owned(self, rel: Rel, names: tuple[str, ...], rank: int, how: str, bins: int = 0) -> str:
         """A block of columns of a leaf that their owner, the computing party of that rank, keeps in the clear."""
         source = self._source(rel)
         columns = []
@@ -129,11 +129,11 @@ class Gatherer:
             held = query.want(expr, name)
             dtype = expr_field(expr, schema_of(query.core)).dtype
             columns.append(Wanted(f"{query.id}.{held}", query.id, query.owner, Field(held, dtype, (query.owner,))))
-        key = (source.id, rank, how, tuple(columns))
+        key = (source.id, rank, how, bins, tuple(columns))
         if key not in self._blocks:
             self._entries.setdefault(source.id, _Entry(source))  # its rows are announced even if no column is shared
             self._blocks[key] = Owned(
-                f"block{len(self._blocks) + 1}", source.id, rank, tuple(columns), how, source.rows
+                f"block{len(self._blocks) + 1}", source.id, rank, tuple(columns), how, source.rows, bins
             )
         return self._blocks[key].id
 

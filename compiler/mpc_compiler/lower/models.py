@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Apply, Fit, Metric, Schema
+from mpc_compiler.lower.gbdt import trees_column, trees_table
 from mpc_compiler.lower.glm import Held, feature_ranges, glm_column, glm_table, matrix_of, real, whole
 from mpc_compiler.lower.woe import looked_up, score_parts, woe_table
 from mpc_compiler.ops import ranking, scaler
@@ -21,6 +22,8 @@ def fit_model(node: Fit, table: Table, schema: Schema, rows: int, held: Held) ->
         matrix, ranges = matrix_of(table, node.features, schema), feature_ranges(node.features, schema)
         mean, scale, inverse = scaler.fit(matrix, ranges=ranges, rows=rows, valid=table.valid)
         return Table({"mean": Column(mean), "scale": Column(scale), "inverse": Column(inverse)}, None, None)
+    if node.kind == "gbdt":
+        return trees_table(node, table, schema, held)
     if node.kind == "woe":
         return woe_table(node, table, whole(table, node.target or "", schema), rows, held)
     return glm_table(node, table, schema, rows, held)
@@ -34,6 +37,8 @@ def apply_model(node: Apply, table: Table, model: Table, schema: Schema, held: H
         made = {name: Column(scaled[:, j]) for j, name in enumerate(node.outputs)}
     elif node.kind == "woe":
         made = looked_up(node, table, model, held)
+    elif node.kind == "gbdt":
+        made = {node.outputs[0]: Column(trees_column(node, table, model, held))}
     elif node.kind == "scorecard":
         made = {node.outputs[0]: score_parts(node, table, model)}
     else:

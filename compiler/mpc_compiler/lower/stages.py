@@ -86,6 +86,8 @@ class Owned(msgspec.Struct, frozen=True):
     columns: tuple[Wanted, ...]
     how: str
     rows: int
+    bins: int = 0
+    """Values of every column of codes; 0: as many as its range has."""
 
     @property
     def width(self) -> int:
@@ -95,7 +97,7 @@ class Owned(msgspec.Struct, frozen=True):
 
 def code_sizes(block: Owned) -> list[int]:
     """How many values each column of codes may have."""
-    return [int(wanted.field.dtype.bounds[1]) + 1 for wanted in block.columns]
+    return [block.bins or int(wanted.field.dtype.bounds[1]) + 1 for wanted in block.columns]
 
 
 class Compute(msgspec.Struct, frozen=True, tag="compute"):

@@ -3,8 +3,8 @@
 A level of a tree is one batch. Gradients masked by node are summed by bin in one product with the one-hot matrix of
 the bins, which its owner knows (`mpc_compiler.ops.owned`): no row-wise comparison, and no message for the sums over
 rows. Of two siblings only the left one is summed, the right one is the parent's less that. All candidate splits of all
-nodes are weighed at once and the best found by a tournament. The split that wins goes back as a secret vector over bins; one
-more product tells every row, in secret, whether it goes left.
+nodes are weighed at once and the best found by a tournament. The split that wins goes back as a secret vector over
+bins; one more product tells every row, in secret, whether it goes left.
 
 A node without a valid split sends all its rows right: the tree has its full depth, and the same answer. Follows Chen
 and Guestrin, "XGBoost", KDD 2016, equations 6 and 7.
@@ -18,7 +18,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
 
 from mpc_compiler.ops import numeric
 from mpc_compiler.ops.owned import owned_matmul, owned_rmatmul
@@ -44,8 +43,6 @@ class Params:
         Smallest gain of a split.
     logistic : bool
         Classes 0 and 1; otherwise squared error of targets scaled to [-4, 4].
-    base : float
-        Score before the first tree.
     rows, columns : float
         Parts of rows and features that a tree sees.
     seed : int
@@ -59,7 +56,6 @@ class Params:
     least: float = 1.0
     gain: float = 0.0
     logistic: bool = True
-    base: float = 0.0
     rows: float = 1.0
     columns: float = 1.0
     seed: int = 0
@@ -132,6 +128,8 @@ class Trees(NamedTuple):
     leaf: jax.Array
     gain: jax.Array
     loss: jax.Array
+    base: jax.Array
+    """float64 []: score before the first tree, the target's mean or its log-odds."""
 
 
 def fit(bins: Bins, y: jax.Array, valid: jax.Array | None, params: Params, *, check: jax.Array | None = None) -> Trees:
@@ -163,45 +161,63 @@ def fit(bins: Bins, y: jax.Array, valid: jax.Array | None, params: Params, *, ch
     >>> codes = np.array([0, 0, 1, 1])
     >>> hot = jnp.asarray(np.eye(2, dtype=np.int64)[codes])
     >>> trees = fit(Bins((hot,), None, 2, 4), jnp.array([0.0, 0, 1, 1]), None, Params(1, 1, rate=1.0, least=0.25))
-    >>> trees.leaf.round(3).tolist(), trees.left[0, 0, 0].tolist()
-    ([[-0.667, 0.667]], [1, 0])
+    >>> trees.base.item(), trees.leaf.round(3).tolist(), trees.left[0, 0, 0].tolist()
+    (0.0, [[-0.667, 0.667]], [1, 0])
     """
     train = _both(valid, None if check is None else ~check)
-    score = jnp.full(bins.rows, params.base)
+    base = _base(y, train, params, rows=bins.rows)
+    score = jnp.broadcast_to(base, (bins.rows,))
     rng = np.random.default_rng(params.seed)
-    left, leaf, losses = [], [], []
-    gain = jnp.zeros(bins.features)
-    for _ in range(params.trees):
+    seen, allowed = (
+        _samples(rng, params.trees, *pair) for pair in ((bins.rows, params.rows), (bins.features, params.columns))
+    )
+    checked = None if check is None else _both(valid, check)
+
+    def grow(score: jax.Array, choice: tuple[jax.Array | None, jax.Array | None]) -> tuple[jax.Array, _Turn]:
+        rows, columns = choice
         g, h = _derivatives(score, y, train, params)
-        seen = _sample(rng, bins.rows, params.rows)
-        if seen is not None:
-            g, h = g * seen, h * seen
-        allowed = _sample(rng, bins.features, params.columns)
-        grown = _tree(bins, g, h, allowed, params)
+        if rows is not None:
+            g, h = g * rows, h * rows
+        grown = _tree(bins, g, h, columns, params)
         score = score + ring_matmul(grown.member, grown.leaf[:, None])[:, 0]
-        left.append(grown.left)
-        leaf.append(grown.leaf)
-        gain = gain + grown.gain
-        if check is not None:
-            losses.append(_loss(score, y, _both(valid, check), params))
-    loss = jnp.stack(losses) if losses else jnp.zeros(params.trees)
-    leaves = jnp.stack(leaf)
-    if check is not None:
-        leaves = _until_best(leaves, loss)
-    return Trees(jnp.stack(left), leaves, gain, loss)
+        loss = jnp.zeros(()) if checked is None else _loss(score, y, checked, params)
+        return score, _Turn(grown.left, grown.leaf, grown.gain, loss)
+
+    _, turns = jax.lax.scan(grow, score, (seen, allowed), length=params.trees)
+    leaves = turns.leaf if check is None else _until_best(turns.leaf, turns.loss)
+    return Trees(turns.left, leaves, jnp.sum(turns.gain, axis=0), turns.loss, base)
+
+
+class _Turn(NamedTuple):
+    left: jax.Array
+    leaf: jax.Array
+    gain: jax.Array
+    loss: jax.Array
+
+
+def _base(y: jax.Array, train: jax.Array | None, params: Params, *, rows: int) -> jax.Array:
+    count = jnp.full((), rows, jnp.int64) if train is None else jnp.sum(train.astype(jnp.int64))
+    total = jnp.sum(y if train is None else jnp.where(train, y, 0.0))
+    mean = numeric.ratio(total, count, den_max=rows)
+    if not params.logistic:
+        return mean
+    share = jnp.clip(mean, 2.0**-8, 1 - 2.0**-8)
+    logs = jnp.log(jnp.stack([share, 1.0 - share]))
+    return logs[0] - logs[1]
 
 
 def _both(a: jax.Array | None, b: jax.Array | None) -> jax.Array | None:
     return b if a is None else a if b is None else a & b
 
 
-def _sample(rng: np.random.Generator, size: int, part: float) -> NDArray[np.float64] | None:
-    """Public 0/1 choice; None: all."""
+def _samples(rng: np.random.Generator, trees: int, size: int, part: float) -> jax.Array | None:
+    """Public 0/1 choices [trees, size]; None: all."""
     if part >= 1:
         return None
-    chosen = np.zeros(size)
-    chosen[rng.permutation(size)[: max(1, round(part * size))]] = 1.0
-    return chosen
+    chosen = np.zeros((trees, size))
+    for row in chosen:
+        row[rng.permutation(size)[: max(1, round(part * size))]] = 1.0
+    return jnp.asarray(chosen)
 
 
 def _derivatives(
@@ -223,7 +239,7 @@ class _Grown(NamedTuple):
     """int64 [n, 2**D]: the leaf of each row."""
 
 
-def _tree(bins: Bins, g: jax.Array, h: jax.Array, allowed: NDArray[np.float64] | None, params: Params) -> _Grown:
+def _tree(bins: Bins, g: jax.Array, h: jax.Array, allowed: jax.Array | None, params: Params) -> _Grown:
     member = jnp.ones((bins.rows, 1), jnp.int64)
     values = jnp.stack([g, h], axis=1)[:, None, :]  # [n, nodes, 2]
     held = bins.sums(values[:, 0])[:, :, None, :]  # [F, K, nodes, 2]
@@ -254,7 +270,7 @@ class _Split(NamedTuple):
     """float64 [F]: gains of the splits, by feature, over the rows' number."""
 
 
-def _best_split(held: jax.Array, allowed: NDArray[np.float64] | None, params: Params, *, rows: int) -> _Split:
+def _best_split(held: jax.Array, allowed: jax.Array | None, params: Params, *, rows: int) -> _Split:
     features, count, nodes, _ = held.shape
     below = [held[:, 0]]
     for k in range(1, count):
@@ -325,7 +341,7 @@ def _until_best(leaves: jax.Array, loss: jax.Array) -> jax.Array:
     return jnp.where(kept[:, None], leaves, 0.0)
 
 
-def predict(bins: Bins, left: jax.Array, leaf: jax.Array, *, base: float) -> jax.Array:
+def predict(bins: Bins, left: jax.Array, leaf: jax.Array, *, base: jax.Array | float) -> jax.Array:
     """Scores float64 [n] of rows, from ``left`` [T, nodes, F, K] and ``leaf`` [T, leaves] of :func:`fit`.
 
     Examples
@@ -335,14 +351,17 @@ def predict(bins: Bins, left: jax.Array, leaf: jax.Array, *, base: float) -> jax
     >>> predict(Bins((hot,), None, 2, 2), left, leaf, base=0.0).tolist()
     [0.25, -0.5]
     """
-    score = jnp.full(bins.rows, base)
-    for tree in range(left.shape[0]):
-        goes = bins.picked(jnp.moveaxis(left[tree], 0, 2))
+    score = jnp.broadcast_to(jnp.asarray(base, jnp.float64), (bins.rows,))
+
+    def add(score: jax.Array, tree: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
+        goes = bins.picked(jnp.moveaxis(tree[0], 0, 2))
         member, first = jnp.ones((bins.rows, 1), jnp.int64), 0
         while first < goes.shape[1]:
             nodes = member.shape[1]
             stays = member * goes[:, first : first + nodes]
             member = jnp.stack([stays, member - stays], axis=2).reshape(bins.rows, 2 * nodes)
             first += nodes
-        score = score + ring_matmul(member, leaf[tree][:, None])[:, 0]
-    return score
+        return score + ring_matmul(member, tree[1][:, None])[:, 0], None
+
+    done: jax.Array = jax.lax.scan(add, score, (left, leaf))[0]
+    return done
