@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import mpc_engine as mpc
 from mpc_engine.cli.demo import Outcome, load_example, run_example
 from mpc_engine.cli.reference import difference
 
@@ -60,3 +61,14 @@ def test_taiwan_split_shares_only_the_key() -> None:
     tables = load_example("taiwan").tables()
     assert set(tables["bank"]["clients"]) & set(tables["partner"]["payments"]) == {"customer_id"}
     assert len(tables["bank"]["clients"]) == len(tables["partner"]["payments"]) == 30_000
+
+
+@pytest.mark.parametrize("protocol", ["plaintext", pytest.param("aby3", marks=pytest.mark.slow)])
+def test_the_german_card(protocol: str) -> None:
+    card = load_example("german_card")
+    with mpc.Session.local(card.tables(), protocol=protocol, executor="threads") as session:
+        found = card.run(session)
+    assert set(found["bank_a"]["variable"]) == set(card.AT_BANK_A)
+    assert set(found["bank_b"]["variable"]) == set(card.AT_BANK_B)
+    assert found["auc"] > 0.8
+    assert found["ks"] > 0.45
