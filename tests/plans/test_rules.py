@@ -15,6 +15,8 @@ from mpc_compiler.check import schema_of
 from mpc_compiler.ir import (
     Agg,
     Aggregate,
+    DType,
+    Field,
     Filter,
     Item,
     Join,
@@ -37,9 +39,11 @@ from mpc_compiler.ir import (
 )
 from mpc_compiler.ir.show import show_plan
 from mpc_compiler.rules import RULES, SECRET_RULES, rewrite
+from mpc_compiler.rules.carry_late import carry_late
 from mpc_compiler.rules.choose_joins import choose_joins
 from mpc_compiler.rules.compare_exactly import compare_exactly
-from mpc_compiler.rules.examples import accounts, bureau, filtered, join, joined, loans, project
+from mpc_compiler.rules.examples import accounts, bureau, expression, filtered, join, joined, keyed, loans, project
+from mpc_compiler.rules.group_below import group_below
 from mpc_compiler.rules.hide_joins import hide_joins
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
 from mpc_compiler.rules.merge_projections import merge_projections
@@ -48,6 +52,7 @@ from mpc_compiler.rules.prune_columns import prune_columns
 from mpc_compiler.rules.push_filters import push_filters
 from mpc_compiler.rules.push_projections import push_projections
 from mpc_compiler.rules.raise_above_joins import raise_above_joins
+from mpc_compiler.rules.reduce_keys import reduce_keys
 from mpc_compiler.rules.sink_rows import sink_rows
 from mpc_compiler.rules.verify import RuleError, verify
 from tests.conftest import SessionFor
@@ -96,6 +101,24 @@ def above_average() -> Rel:
     mean = call("div", column("total"), call("nonzero", column("n")))
     averages = make(Project(sums, (Item("key", column("key")), Item("mean", call("mul", literal(0.5), mean)))))
     return make(Filter(join(loans, averages, "id", "key"), call("gt", column("age"), column("mean"))))
+
+
+def table(owner: str, named: str, rows: int, *keys: str, **columns: int) -> Rel:
+    fields = tuple(Field(column, DType("int", lo=0, hi=hi), (owner,)) for column, hi in columns.items())
+    return make(Scan(f"{owner}.{named}", owner, fields, rows, (keys,) if keys else ()))
+
+
+entries = table("a", "entries", 1000, who=49, amount=999)
+people = table("b", "people", 50, "person", person=49, name=9, region=5)
+regions = table("b", "regions", 6, "code", code=5, title=9)
+looked_up = join(entries, people, "who", "person")
+
+
+def carried(rel: Rel, key: str, names: tuple[str, ...]) -> Rel:
+    """Groups with what they carry, and a sum."""
+    below = rel if rel != entries else looked_up
+    aggs = (*(Agg(name, "any", name) for name in names), Agg("total", "sum", "amount"))
+    return make(Aggregate(below, (key,), aggs))
 
 
 THREE = join(joined, bureau, "id", "person")
@@ -161,6 +184,89 @@ CASES: dict[str, tuple[Rule, Plan]] = {
         place_scans,
         plan_of(filtered(join(filtered(loans, "age > 3"), accounts, "id", "key"), "age > 5")),
     ),
+}
+
+
+CASES |= {
+    "reduce_keys": (reduce_keys, plan_of(make(Aggregate(keyed, ("id", "age", "key"), (Agg("n", "size"),))))),
+    "reduce_keys_only_by_those_before": (
+        reduce_keys,
+        plan_of(make(Aggregate(keyed, ("age", "id"), (Agg("n", "size"),)))),
+    ),
+    "reduce_keys_of_a_sort": (
+        reduce_keys,
+        plan_of(make(Sort(keyed, (SortBy("age"), SortBy("id", False), SortBy("balance"), SortBy("bad"))))),
+    ),
+    "reduce_keys_of_a_window": (
+        reduce_keys,
+        plan_of(make(Window(keyed, ("id", "bad"), (SortBy("age"),), (Win("n", "row_number"),)))),
+    ),
+    "carry_late": (carry_late, plan_of(carried(entries, "who", ("name", "region")))),
+    "carry_late_what_carried_keys_look_up": (
+        carry_late,
+        plan_of(carried(join(join(entries, people, "who", "person"), regions, "region", "code"), "who", ("title",))),
+    ),
+    "carry_late_through_what_is_needed_for_each_row": (
+        carry_late,
+        plan_of(carried(join(entries, join(people, regions, "region", "code"), "who", "person"), "region", ("title",))),
+    ),
+    "carry_late_not_first": (
+        carry_late,
+        plan_of(make(Aggregate(looked_up, ("who",), (Agg("name", "any", "name"), Agg("x", "first", "amount"))))),
+    ),
+    "group_below": (
+        group_below,
+        plan_of(
+            make(
+                Aggregate(
+                    project(filtered(looked_up, "amount > 3 & region > who"), region="region", x="amount * 2"),
+                    ("region",),
+                    (Agg("x", "sum", "x"), Agg("n", "size"), Agg("m", "max", "x")),
+                )
+            )
+        ),
+    ),
+    "group_below_on_a_condition_of_others": (
+        group_below,
+        plan_of(
+            make(
+                Aggregate(
+                    make(
+                        Project(
+                            looked_up,
+                            (
+                                Item("region", column("region")),
+                                Item("x", call("where", expression("name > 3"), column("amount"), literal(0))),
+                            ),
+                        )
+                    ),
+                    ("region",),
+                    (Agg("x", "sum", "x"),),
+                )
+            )
+        ),
+    ),
+    "group_below_what_the_owner_looks_up_itself": (
+        group_below,
+        plan_of(
+            make(
+                Aggregate(
+                    join(looked_up, table("a", "days", 50, "day", day=49, month=11), "who", "day"),
+                    ("region", "month"),
+                    (Agg("n", "size"),),
+                )
+            )
+        ),
+    ),
+    "group_below_not_what_others_hold": (
+        group_below,
+        plan_of(make(Aggregate(looked_up, ("region",), (Agg("x", "sum", "name"),)))),
+    ),
+    "group_below_not_under_an_intersection": (
+        group_below,
+        plan_of(make(Aggregate(keyed, ("balance",), (Agg("x", "sum", "age"),)))),
+    ),
+    "carry_late_not_what_differs": (carry_late, plan_of(carried(looked_up, "amount", ("name",)))),
 }
 
 

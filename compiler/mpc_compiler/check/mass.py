@@ -12,6 +12,7 @@ from mpc_compiler.ir import (
     Filter,
     Join,
     Limit,
+    Literal,
     Local,
     Project,
     Rel,
@@ -116,6 +117,10 @@ def _expression(expr: Expr, rel: Rel) -> float | int:
 
     if isinstance(expr, Column):
         return mass_of(rel, expr.name)
+    if isinstance(expr, Literal) and not expr.value:
+        return 0
+    if isinstance(expr, Call) and expr.op == "where":
+        return _chosen(expr, rel)
     if not isinstance(expr, Call) or expr.op not in ("neg", "abs", "add", "sub", "mul"):
         return float("inf")
     made, *types = (expr_type(part, schema_of(rel)) for part in (expr, *expr.args))
@@ -126,6 +131,23 @@ def _expression(expr: Expr, rel: Rel) -> float | int:
         return min(_product(a, b, rel), _product(b, a, rel))
     units = (int(10 ** (made.scale - dtype.scale)) for dtype in types)
     return sum(_expression(arg, rel) * unit for arg, unit in zip(expr.args, units, strict=True))
+
+
+def _chosen(expr: Call, rel: Rel) -> float | int:
+    """All that either branch holds."""
+    from mpc_compiler.check.infer import expr_type, schema_of
+
+    schema = schema_of(rel)
+    made = expr_type(expr, schema)
+    held: float | int = 0
+    for part in expr.args[1:]:
+        dtype = expr_type(part, schema)
+        if isinstance(part, Literal) and not part.value:
+            continue
+        if dtype.kind not in ("int", "decimal", "bool") or made.kind not in ("int", "decimal", "bool"):
+            return float("inf")
+        held += _expression(part, rel) * int(10 ** (made.scale - dtype.scale))
+    return held
 
 
 def _product(a: Expr, b: Expr, rel: Rel) -> float | int:

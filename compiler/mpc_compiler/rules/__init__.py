@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mpc_compiler.ir import Plan
+from mpc_compiler.rules.carry_late import carry_late
 from mpc_compiler.rules.choose_joins import choose_joins
 from mpc_compiler.rules.compare_exactly import compare_exactly
+from mpc_compiler.rules.group_below import group_below
 from mpc_compiler.rules.hide_joins import hide_joins
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
 from mpc_compiler.rules.merge_projections import merge_projections
@@ -15,6 +17,7 @@ from mpc_compiler.rules.prune_columns import prune_columns
 from mpc_compiler.rules.push_filters import push_filters
 from mpc_compiler.rules.push_projections import push_projections
 from mpc_compiler.rules.raise_above_joins import raise_above_joins
+from mpc_compiler.rules.reduce_keys import reduce_keys
 from mpc_compiler.rules.sink_rows import sink_rows
 from mpc_compiler.rules.verify import verify
 
@@ -35,6 +38,10 @@ RULES: tuple[Rule, ...] = (
     push_projections,
     keep_with_owner,
     merge_projections,
+    reduce_keys,
+    carry_late,
+    group_below,
+    merge_projections,
     prune_columns,
     place_local,
     choose_joins,
@@ -46,6 +53,9 @@ SECRET_RULES: tuple[Rule, ...] = (
     compare_exactly,
     raise_above_joins,
     keep_with_owner,
+    merge_projections,
+    reduce_keys,
+    carry_late,
     merge_projections,
     prune_columns,
     place_scans,

@@ -37,6 +37,7 @@ __all__ = [
     "joined",
     "keyed",
     "loans",
+    "looked_up",
     "project",
 ]
 
@@ -99,6 +100,8 @@ def _keyed(rel: Rel, key: str) -> Rel:
 
 keyed = join(_keyed(loans, "id"), _keyed(accounts, "key"), "id", "key")
 """The same join where both keys are known to be unique."""
+looked_up = join(loans, _keyed(accounts, "key"), "bad", "key")
+"""A join where only the right key is."""
 
 
 class Example:
