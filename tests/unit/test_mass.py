@@ -8,7 +8,25 @@ import pytest
 
 import mpc_engine as mpc
 from mpc_compiler.check.mass import mass_of
-from mpc_compiler.ir import Agg, Aggregate, DType, Field, Join, Scan, make
+from mpc_compiler.ir import (
+    Agg,
+    Aggregate,
+    DType,
+    Field,
+    Item,
+    Join,
+    Output,
+    Plan,
+    Project,
+    Scan,
+    call,
+    column,
+    literal,
+    make,
+)
+from mpc_compiler.lower.plan import compile_plan
+from mpc_compiler.options import Options
+from mpc_compiler.rules import rewrite
 
 ROWS = 4000
 LARGEST = (1 << 19) - 1
@@ -42,3 +60,21 @@ def test_rows_that_a_join_repeats_count_as_often() -> None:
     assert mass_of(one, "x") == 90
     assert mass_of(joined, "x") == 9000
     assert mass_of(make(Aggregate(joined, ("id",), (Agg("x", "sum", "x"),))), "x") == 9000
+
+
+def test_what_a_condition_chooses_and_what_owners_add_up_stay_bounded() -> None:
+    """Sums of parts that an owner made, where another owner's column says so: all parts together hold what rows did."""
+    number = DType("int", lo=0, hi=99)
+    entries = make(Scan("a.entries", "a", (Field("who", number, ("a",)), Field("x", number, ("a",))), 1000))
+    fields = (Field("id", number, ("b",)), Field("ok", DType("bool"), ("b",)))
+    people = make(Scan("b.people", "b", fields, 100, (("id",),)))
+    chosen = call("where", column("ok"), column("x"), literal(0))
+    joined = make(Join(entries, people, ("who",), ("id",)))
+    total = make(Aggregate(make(Project(joined, (Item("x", chosen),))), (), (Agg("x", "sum", "x"),)))
+    for pushdown in (True, False):
+        after = rewrite(Plan((Output("r", total, ("a",)),)), pushdown=pushdown)[-1][1].outputs[0].rel
+        assert schema_of(after)[0].dtype.hi == 99_000
+    compiled = compile_plan(Plan((Output("r", total, ("a",)),)), Options(computing=("a", "b", "c")))
+    compute = compiled.compute
+    assert compute is not None
+    assert schema_of(compute.rels[0])[0].dtype.hi == 99_000

@@ -16,6 +16,7 @@ from mpc_compiler.ir import (
     Local,
     Project,
     Rel,
+    Shared,
     Sort,
     Union,
     Window,
@@ -83,6 +84,8 @@ def _below(rel: Rel, name: str) -> float | int:
         return _joined(rel, name)
     if isinstance(rel, Aggregate):
         return _aggregated(rel, name)
+    if isinstance(rel, Shared) and rel.mass:
+        return next(mass for field, mass in zip(rel.fields, rel.mass, strict=True) if field.name == name)
     return float("inf")
 
 

@@ -211,7 +211,8 @@ class Shared(_Node, frozen=True, tag="shared"):
     """A relation whose columns owners share. Made by lowering; never part of a plan that travels.
 
     ``columns`` gives, for each field, the name of the shared column of the input ``source``; ``slices`` say of which
-    tables that owners divide among them the rows are (:func:`mpc_compiler.check.keys.slices_of`).
+    tables that owners divide among them the rows are (:func:`mpc_compiler.check.keys.slices_of`), ``mass`` how much all
+    rows of a field hold together (:func:`mpc_compiler.check.mass.mass_of`).
     """
 
     source: str
@@ -220,6 +221,7 @@ class Shared(_Node, frozen=True, tag="shared"):
     rows: int
     keys: tuple[tuple[str, ...], ...] = ()
     slices: tuple[Slice, ...] = ()
+    mass: tuple[float | int, ...] = ()
 
 
 class Block(msgspec.Struct, frozen=True, cache_hash=True):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from mpc_compiler.check import expr_field, rows_of, schema_of
 from mpc_compiler.check.keys import keys_of, slices_of
+from mpc_compiler.check.mass import mass_of
 from mpc_compiler.ir import Column, Expr, Field, Item, Join, Local, Project, Rel, Scan, Shared, column, make, walk
 from mpc_compiler.lower.sql_rel import to_sql
 from mpc_compiler.lower.stages import Align, Input, LocalQuery, Owned, Wanted
@@ -114,9 +115,9 @@ class Gatherer:
             entry.columns[shared] = Wanted(shared, query.id, query.owner, Field(held, dtype, (query.owner,)))
             names.append(shared)
         keys = tuple(tuple(sorted(key)) for key in sorted(keys_of(rel), key=sorted))
-        made = make(
-            Shared(source.id, tuple(schema_of(rel)), tuple(names), source.rows, keys, tuple(sorted(slices_of(rel))))
-        )
+        fields, slices = tuple(schema_of(rel)), tuple(sorted(slices_of(rel)))
+        mass = tuple(mass_of(rel, field.name) for field in fields)
+        made = make(Shared(source.id, fields, tuple(names), source.rows, keys, slices, mass))
         assert isinstance(made, Shared)
         return made
 
