@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import mpc_engine as mpc
+from mpc_compiler.check import schema_of
 from mpc_compiler.check.mass import mass_of
 from mpc_compiler.ir import (
     Agg,
