@@ -220,7 +220,7 @@ def _key(primitive: core.Primitive, ins: Sequence[Atom], params: Mapping[str, An
 
 
 def _has_kernel(body: Any) -> bool:
-    """Whether a jaxpr calls a primitive of ours that a native kernel may run, at any depth."""
+    """Whether a jaxpr has work that a native kernel may run, a primitive of ours or a product, at any depth."""
     if isinstance(body, core.ClosedJaxpr):
         return _has_kernel(body.jaxpr)
     if isinstance(body, tuple | list):
@@ -228,7 +228,7 @@ def _has_kernel(body: Any) -> bool:
     if not isinstance(body, core.Jaxpr):
         return False
     names = (eqn.primitive.name for eqn in body.eqns)
-    ours = any(name in PRIMITIVES and PRIMITIVES[name].kernel for name in names)
+    ours = any(name == "dot_general" or (name in PRIMITIVES and PRIMITIVES[name].kernel) for name in names)
     return ours or any(_has_kernel(value) for eqn in body.eqns for value in eqn.params.values())
 
 
