@@ -12,8 +12,15 @@ from mpc_compiler.ir import Apply, DType, Field, Fit, Metric, Schema
 
 __all__ = ["FAMILIES", "METRICS", "MODELS", "Estimator"]
 
-METRICS = ("roc_auc", "ks")
-"""Metrics of a score against a 0/1 label."""
+METRICS: dict[str, DType] = {
+    "roc_auc": DType("float", lo=0.0, hi=1.0),
+    "ks": DType("float", lo=0.0, hi=1.0),
+    "roc_auc_se": DType("float", lo=0.0, hi=1.0),
+    "log_loss": DType("float", lo=0.0, hi=12.0),
+    "psi": DType("float", lo=-1.0, hi=32.0),
+    "psi_least": DType("int", lo=0, hi=1 << 20),
+}
+"""Metrics of a score against a 0/1 label, and their types. ``psi``: of codes of bands in sample 0 and sample 1."""
 _WIDE = 1048576.0
 
 
@@ -132,7 +139,7 @@ def _glm_applied(node: Apply, below: Schema) -> Sequence[Field]:
     raise UnsupportedError(f"this regression has no {node.method!r}", code="MPC-0301", node=node)
 
 
-def code_size(name: str, below: Schema, node: Fit | Apply) -> int:
+def code_size(name: str, below: Schema, node: Fit | Apply | Metric) -> int:
     """How many values a column of codes may have."""
     field = below.field(name)
     if field is None:
@@ -232,7 +239,17 @@ def _metric(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     score = below.field(node.score)
     if score is None or not score.dtype.numeric or score.dtype.nullable:
         raise SchemaError(f"score {node.score!r} must be a number without missing values", code="MPC-0111", node=node)
-    return [Field(name, DType("float", lo=0.0, hi=1.0)) for name in node.metrics]
+    if "log_loss" in node.metrics and not 0 <= score.dtype.limits[0] <= score.dtype.limits[1] <= 1:
+        lo, hi = score.dtype.limits
+        raise SchemaError(
+            f"log loss takes probabilities, and {node.score!r} may be {lo:g} to {hi:g}",
+            code="MPC-0113",
+            hint="predict_proba(X), or clip(0, 1)",
+            node=node,
+        )
+    if "psi" in node.metrics:
+        code_size(node.score, below, node)
+    return [Field(name, METRICS[name]) for name in node.metrics]
 
 
 def _nothing_to_fit(node: Fit | Metric, below: Schema) -> Sequence[Field]:

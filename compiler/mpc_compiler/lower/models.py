@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 from mpc_compiler.errors import SchemaError
@@ -9,7 +10,7 @@ from mpc_compiler.ir import Apply, Fit, Metric, Schema
 from mpc_compiler.lower.gbdt import trees_column, trees_table
 from mpc_compiler.lower.glm import Held, feature_ranges, glm_column, glm_table, matrix_of, real, whole
 from mpc_compiler.lower.woe import looked_up, score_parts, woe_table
-from mpc_compiler.ops import ranking, scaler
+from mpc_compiler.ops import losses, ranking, scaler
 from mpc_compiler.ops.table import Column, Table
 
 __all__ = ["apply_model", "feature_ranges", "fit_model", "measure"]
@@ -58,7 +59,35 @@ def measure(node: Metric, table: Table, schema: Schema) -> Table:
     """One row with the metrics."""
     _some_rows(table, node)
     label = whole(table, node.label, schema)
-    score = real(table, node.score, schema)
-    auc, ks = ranking.roc(label, score, table.valid, bounds=feature_ranges((node.score,), schema)[0])
-    found = {"roc_auc": auc, "ks": ks}
+    found = {name: value for kind in _MEASURES for name, value in kind(node, label, table, schema).items()}
     return Table({name: Column(jnp.reshape(found[name], (1,))) for name in node.metrics}, None, None)
+
+
+def _ranked(node: Metric, label: jax.Array, table: Table, schema: Schema) -> dict[str, jax.Array]:
+    wanted = set(node.metrics)
+    if not wanted & {"roc_auc", "ks", "roc_auc_se"}:
+        return {}
+    score, bounds = real(table, node.score, schema), feature_ranges((node.score,), schema)[0]
+    if "roc_auc_se" not in wanted:
+        return dict(zip(("roc_auc", "ks"), ranking.roc(label, score, table.valid, bounds=bounds), strict=True))
+    found = ranking.roc_error(label, score, table.valid, bounds=bounds)
+    return dict(zip(("roc_auc", "ks", "roc_auc_se"), found, strict=True))
+
+
+def _lost(node: Metric, label: jax.Array, table: Table, schema: Schema) -> dict[str, jax.Array]:
+    if "log_loss" not in node.metrics:
+        return {}
+    return {"log_loss": losses.log_loss(label, real(table, node.score, schema), table.valid)}
+
+
+def _moved(node: Metric, label: jax.Array, table: Table, schema: Schema) -> dict[str, jax.Array]:
+    if not set(node.metrics) & {"psi", "psi_least"}:
+        return {}
+    field = schema.field(node.score)
+    assert field is not None
+    bands = int(field.dtype.bounds[1]) + 1
+    psi, least = losses.stability(label, whole(table, node.score, schema), table.valid, bands=bands)
+    return {"psi": psi, "psi_least": least}
+
+
+_MEASURES = (_ranked, _lost, _moved)

@@ -118,6 +118,34 @@ def ratio(num: jax.Array, den: jax.Array, *, den_max: int) -> jax.Array:
     return q
 
 
+def unit_inverse(den: jax.Array, *, den_max: int) -> tuple[jax.Array, jax.Array]:
+    """(s, r) with ``s * r = 1 / den`` for secret counts: multiply by s, then by r, and no bits are lost on the way.
+
+    Parameters
+    ----------
+    den : array
+        int64, in ``0..den_max``; 0 is taken as 1.
+    den_max : int
+        Public bound, at most ``2**22``.
+
+    Returns
+    -------
+    (array, array)
+        s a power of two from 1 down to ``2**-18``, r at most 1: for ``0 <= num <= den`` the product ``num * s * r``
+        is within ``2**-16`` on SPU.
+
+    >>> [round(float(v), 4) for v in unit_inverse(jnp.array(6), den_max=10)]  # 1/4 and 4/6
+    [0.25, 0.6667]
+    """
+    if not 1 <= den_max <= 1 << 22:
+        raise ValueError(f"den_max must be in 1..2**22, got {den_max}")
+    bits = den_max.bit_length()
+    flags = at_least(den, [2**i for i in range(bits)])
+    scale = step_sum(flags[1:], [2.0 ** -min(i, FRACTION) for i in range(bits)])
+    m = jnp.where(flags[0], den, 1).astype(jnp.float64) * scale
+    return scale, _newton_reciprocal(m, max(1, bits - FRACTION))
+
+
 def fraction(num: jax.Array, den: jax.Array, *, den_max: int) -> jax.Array:
     """``num / den`` for large secret integers with ``|num| <= den``; 0 where ``den`` is 0.
 

@@ -1,6 +1,6 @@
-"""Area under the ROC curve and the Kolmogorov–Smirnov statistic of secret scores against secret labels.
+"""Area under the ROC curve, its standard error and the Kolmogorov–Smirnov statistic of secret scores and labels.
 
-Both come from one sort by score and counts of positives and negatives below each group of tied scores. The counts are
+All come from one sort by score and counts of positives and negatives below each group of tied scores. The counts are
 exact integers; the only rounding is that of the scores to ``2**-18`` and of the final quotient to about 1e-5.
 """
 
@@ -14,8 +14,9 @@ import jax.numpy as jnp
 from mpc_compiler.ops import numeric
 from mpc_compiler.ops.primitives import encode_fixed, prefix_sum, segment_scan, sort_rows
 from mpc_compiler.ops.scan import tree_reduce
+from mpc_compiler.ops.segments import copied_back
 
-__all__ = ["ROWS_MAX", "ks", "roc", "roc_auc"]
+__all__ = ["ROWS_MAX", "ks", "roc", "roc_auc", "roc_error"]
 
 ROWS_MAX = 1 << 20
 """More rows and products of counts might leave the range of the final division."""
@@ -33,6 +34,11 @@ class _Below(NamedTuple):
     negatives_below: jax.Array
     total_positive: jax.Array
     total_negative: jax.Array
+    positives_so_far: jax.Array
+    """Positives up to this row, itself included."""
+    negatives_so_far: jax.Array
+    start: jax.Array
+    """bool: the first row of a group of tied scores."""
 
 
 def _keys(score: jax.Array, bounds: tuple[float, float]) -> tuple[jax.Array, int]:
@@ -53,7 +59,8 @@ def _below(label: jax.Array, score: jax.Array, valid: jax.Array | None, bounds: 
         raise ValueError(f"expected at most 2**20 rows, got {label.shape[0]}")
     if label.shape[0] == 0:
         nothing = jnp.zeros(1, jnp.int64)
-        return _Below(nothing, nothing, nothing, nothing, nothing[0], nothing[0])
+        none = nothing[0]
+        return _Below(nothing, nothing, nothing, nothing, none, none, nothing, nothing, jnp.ones(1, bool))
     key, bits = _keys(score, bounds)
     positive = label.astype(jnp.int64)
     if valid is None:
@@ -72,6 +79,9 @@ def _below(label: jax.Array, score: jax.Array, valid: jax.Array | None, bounds: 
         negatives_below=segment_scan(start, below - negative, "copy"),
         total_positive=above[-1],
         total_negative=below[-1],
+        positives_so_far=above,
+        negatives_so_far=below,
+        start=start,
     )
 
 
@@ -124,10 +134,55 @@ def roc(
     >>> [round(float(v), 4) for v in roc(jnp.array([0, 0, 1, 1]), jnp.array([0.1, 0.4, 0.4, 0.8]))]
     [0.875, 0.5]
     """
-    counts = _below(label, score, valid, bounds)
+    return _both(_below(label, score, valid, bounds), label.shape[0])
+
+
+def _both(counts: _Below, rows: int) -> tuple[jax.Array, jax.Array]:
     auc, distance = _auc_parts(counts), _ks_parts(counts)
-    both = _divided([auc[0], distance[0]], [auc[1], distance[1]], label.shape[0])
+    both = _divided([auc[0], distance[0]], [auc[1], distance[1]], rows)
     return both[0], both[1]
+
+
+def roc_error(
+    label: jax.Array, score: jax.Array, valid: jax.Array | None = None, *, bounds: tuple[float, float] = (0.0, 1.0)
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """ROC AUC, KS and the standard error of the AUC, from one sort; for the arguments see :func:`roc`.
+
+    Returns
+    -------
+    (array, array, array)
+        Secret float64 scalars. The standard error is within about 2e-4 of itself, and 0 if only one class occurs.
+
+    Notes
+    -----
+    DeLong, DeLong and Clarke-Pearson 1988 with the placements of Sun and Xu 2014: with V the share of negatives below
+    each positive, ties counted half, and W the share of positives below each negative, the variance of the AUC is
+    ``var(V) / P + var(W) / N``. Of a class with one row the variance is taken as 0. Nothing is disclosed.
+
+    >>> [round(float(v), 4) for v in roc_error(jnp.array([0, 0, 1, 1]), jnp.array([0.1, 0.4, 0.35, 0.8]))]
+    [0.75, 0.5, 0.3536]
+    """
+    rows = label.shape[0]
+    counts = _below(label, score, valid, bounds)
+    auc, distance = _both(counts, rows)
+    return auc, distance, _error(counts, auc, max(rows, 1))
+
+
+def _error(c: _Below, auc: jax.Array, rows: int) -> jax.Array:
+    end = jnp.concatenate([c.start[1:], jnp.ones(1, bool)])
+    # twice the counts of the other class below each row, ties counted half
+    below = jnp.stack([c.negatives_below, c.positives_below])
+    upto = jnp.stack([copied_back(end, c.negatives_so_far), copied_back(end, c.positives_so_far)])
+    own = jnp.stack([c.total_positive, c.total_negative])
+    inverse = numeric.unit_inverse(2 * own[::-1], den_max=2 * rows)
+    place = ((below + upto).astype(jnp.float64) * inverse[0][:, None]) * inverse[1][:, None]
+    off = place - jnp.stack([auc, 1.0 - auc])[:, None]
+    mine = jnp.stack([c.positive, c.negative]).astype(jnp.float64) * off
+    squares = jnp.stack([jnp.dot(mine[0], off[0]), jnp.dot(mine[1], off[1])])
+    half = rows.bit_length() // 2
+    variance = numeric.ratio(squares, own - jnp.where(own > 0, 1, 0), den_max=rows)
+    parts = numeric.ratio(variance * 4.0**half, own, den_max=rows)
+    return numeric.roots(parts[0] + parts[1], high=2 * half + 2, gain=half)[1]
 
 
 def roc_auc(
