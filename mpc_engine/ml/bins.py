@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mpc_compiler.check import expr_field, owners_of, schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
@@ -26,7 +26,7 @@ from mpc_compiler.ir import (
     substitute,
 )
 
-__all__ = ["Bins", "attached", "bins_of"]
+__all__ = ["Bins", "attached", "bins_of", "edge_rows"]
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,16 @@ class Bins:
         Bins in the order of their values, and bins in all: those of missing and of special values follow.
     labels : tuple of str
         What the bins are, where that is public: categories, "missing", special values; empty for intervals.
-    edges : Rel or None
-        One row of the owner's, with the edges; None where there are none, or they are public.
+    side : Rel or None
+        The owner's rows that edges are computed of; None where there are none, or they are public.
+    value : Expr or None
+        The feature over these rows.
+    how : str
+        ``"quantile"`` or ``"uniform"``.
     names : tuple of str
-        Its columns, in ascending order.
+        The edges' columns, in ascending order.
+    cuts : tuple of float
+        Public edges.
     """
 
     name: str
@@ -56,7 +62,9 @@ class Bins:
     ordered: int
     size: int
     labels: tuple[str, ...]
-    edges: Rel | None = None
+    side: Rel | None = None
+    value: Expr | None = None
+    how: str = ""
     names: tuple[str, ...] = ()
     cuts: tuple[float, ...] = ()
 
@@ -106,7 +114,7 @@ def bins_of(
     for value in special:
         code = call("where", call("eq", expr, literal(value)), literal(made.size), made.code)
         labels = (*(made.labels or ("",) * made.size), f"{value:g}")
-        made = Bins(name, owner, code, made.ordered, made.size + 1, labels, made.edges, made.names, made.cuts)
+        made = replace(made, code=code, size=made.size + 1, labels=labels)
     return made
 
 
@@ -115,7 +123,7 @@ def _with_missing(made: Bins, expr: Expr, *, nullable: bool) -> Bins:
         return made
     code = call("where", call("isna", expr), literal(made.size), made.code)
     labels = (*(made.labels or ("",) * made.size), "missing")
-    return Bins(made.name, made.owner, code, made.ordered, made.size + 1, labels, made.edges, made.names, made.cuts)
+    return replace(made, code=code, size=made.size + 1, labels=labels)
 
 
 def _categories(name: str, expr: Expr, owner: str, domain: tuple[str, ...] | None, *, nullable: bool) -> Bins:
@@ -144,19 +152,37 @@ def _intervals(name: str, expr: Expr, base: Rel, owner: str, *, how: str | Seque
     if not isinstance(bins, int) or not 2 <= bins <= 64:
         raise SchemaError(f"max_bins must lie between 2 and 64, not {bins!r}", code="MPC-0120")
     side, there = _owners_rows(base, expr, owner, name)
-    held = make(Project(side, (Item("value", call("float", there)),)))
-    levels = [k / bins for k in range(1, bins)]
     names = tuple(f"~edge:{name}:{k}" for k in range(1, bins))
-    if how == "quantile":
-        aggs = tuple(Agg(n, "quantile", "value", level) for n, level in zip(names, levels, strict=True))
-        edges = make(Aggregate(held, (), aggs))
-    else:
-        ends = make(Aggregate(held, (), (Agg("lo", "min", "value"), Agg("hi", "max", "value"))))
-        width = call("sub", column("hi"), column("lo"))
-        steps = [call("add", column("lo"), call("mul", width, literal(level))) for level in levels]
-        edges = make(Project(ends, tuple(Item(n, step) for n, step in zip(names, steps, strict=True))))
     code = _count([call("ge", call("float", expr), column(edge)) for edge in names])
-    return Bins(name, owner, code, bins, bins, (), edges, names)
+    return Bins(name, owner, code, bins, bins, (), side, call("float", there), how, names)
+
+
+def edge_rows(found: Sequence[Bins]) -> dict[Rel, Rel]:
+    """For each owner's rows one row with the edges of all features that were cut by them."""
+    sides: dict[Rel, list[Bins]] = {}
+    for b in found:
+        if b.side is not None:
+            sides.setdefault(b.side, []).append(b)
+    return {side: _edges(side, group) for side, group in sides.items()}
+
+
+def _edges(side: Rel, group: Sequence[Bins]) -> Rel:
+    held, aggs, items = [], [], []
+    for b in group:
+        assert b.value is not None
+        value, count = f"~value:{b.name}", len(b.names) + 1
+        held.append(Item(value, b.value))
+        levels = [k / count for k in range(1, count)]
+        if b.how == "quantile":
+            aggs += [Agg(n, "quantile", value, level) for n, level in zip(b.names, levels, strict=True)]
+            items += [Item(n, column(n)) for n in b.names]
+            continue
+        lo, hi = f"~lo:{b.name}", f"~hi:{b.name}"
+        aggs += [Agg(lo, "min", value), Agg(hi, "max", value)]
+        width = call("sub", column(hi), column(lo))
+        steps = [call("add", column(lo), call("mul", width, literal(level))) for level in levels]
+        items += [Item(n, step) for n, step in zip(b.names, steps, strict=True)]
+    return make(Project(make(Aggregate(make(Project(side, tuple(held))), (), tuple(aggs))), tuple(items)))
 
 
 def _count(tests: Sequence[Expr]) -> Expr:
@@ -190,7 +216,7 @@ def _owners_rows(rel: Rel, expr: Expr, owner: str, name: str) -> tuple[Rel, Expr
 
 def attached(base: Rel, found: Sequence[Bins]) -> Rel:
     """``base`` with the edges of all bins, each at its owner; those that are there already are not attached again."""
-    for edges in dict.fromkeys(bins.edges for bins in found if bins.edges is not None):
+    for edges in edge_rows(found).values():
         names = schema_of(edges).names
         if not set(names) <= set(schema_of(base).names):
             base = make(Join(base, edges, (), (), "cross"))

@@ -15,7 +15,7 @@ from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Series
 from mpc_engine.ml.base import Estimator, NotFittedError, features_of, materialise, unused
-from mpc_engine.ml.bins import Bins, attached, bins_of
+from mpc_engine.ml.bins import Bins, attached, bins_of, edge_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -223,10 +223,10 @@ class WoeEncoder(Estimator):
         items = ("feature", "bin", *columns)
         base = mark(make(Project(rows, tuple(Item(name, column(name)) for name in items))))
         frames = [DataFrame(self._session, base, identity(base))]
-        for at in chosen:
-            edges = self._bins[at].edges
-            if edges is not None:
-                mark(edges)
+        rows_of_edges = edge_rows(self._bins)
+        for b in (self._bins[at] for at in chosen):
+            if b.side is not None:
+                edges = mark(make(Project(rows_of_edges[b.side], tuple(Item(n, column(n)) for n in b.names))))
                 frames.append(DataFrame(self._session, edges, identity(edges)))
         return frames
 
@@ -266,7 +266,7 @@ def bin_rows(
     made = []
     for at in chosen:
         b, rows = bins[at], found[found["feature"] == at].sort_values("bin")
-        limits = list(b.cuts) if b.cuts else [float(v) for v in next(cuts).iloc[0]] if b.edges is not None else []
+        limits = list(b.cuts) if b.cuts else [float(v) for v in next(cuts).iloc[0]] if b.side is not None else []
         total = float(rows["count"].sum())
         iv = float(rows["iv"].sum())
         start = 0
