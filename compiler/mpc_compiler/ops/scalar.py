@@ -270,7 +270,7 @@ def _divide(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Exp
     num, den = args[0].value, args[1].value
     if plan.small:
         num = number_as(num, types[0], result)
-        return Column(numeric.ratio(num, den, den_max=max(plan.den_bounds[1], 1)), valid)
+        return Column(numeric.ratio(num, den, den_max=max(plan.den_bounds[1] // plan.by, 1)), valid)
     num, den = (_whole(value, t) * f for value, t, f in ((num, types[0], plan.times), (den, types[1], plan.by)))
     found = quotient(num, den, num_max=plan.num_max, den_bounds=plan.den_bounds, limit=plan.limit)
     if plan.after > 1:
