@@ -89,6 +89,7 @@ class Programs:
 
     def prepare(self, compute: Compute, rows: dict[str, int], options: Options) -> Ready:
         """The program for these row counts, compiled; kept for the next run of the same plan."""
+        self._values = None  # of a run that failed
         key = (compute, tuple(sorted(rows.items())), options)
         if key not in self._ready:
             if len(self._ready) >= self._KEPT:
