@@ -36,6 +36,8 @@ class Settings:
         Who holds which tables, and whether owners compute what they can.
     queries : tuple of int
         Of TPC-H; empty: all.
+    features, depth, bins, trees : int
+        Of models.
     """
 
     rows: int = 10_000
@@ -50,6 +52,10 @@ class Settings:
     scale: float = 0.01
     placement: Literal["owners", "rows", "secret"] = "secret"
     queries: tuple[int, ...] = ()
+    features: int = 10
+    depth: int = 4
+    bins: int = 8
+    trees: int = 1
 
 
 class Spec(NamedTuple):
@@ -99,6 +105,12 @@ WORKLOADS = {
     "credit_score": Spec("research", "users whose scores of a year lie far apart: group-by, MIN, MAX, HAVING", _SECRET),
     "market_share": Spec("research", "squared revenue of companies by market, over the rows of three owners", _SECRET),
     "password_reuse": Spec("research", "users with one password at two sites", _SECRET),
+    "lr": Spec("models", "logistic regression on --features columns of two owners", Settings(repeat=1)),
+    "glm": Spec("models", "Poisson regression on --features columns of two owners", Settings(repeat=1)),
+    "woe": Spec("models", "--bins bins of --features columns of two owners, WOE and IV", Settings(repeat=1)),
+    "gbdt": Spec(
+        "models", "--trees boosted trees of --depth levels on --features columns in --bins bins", Settings(repeat=1)
+    ),
     "tpch": Spec("tpch", "the queries of TPC-H, or those of --queries, in a --placement", Settings(repeat=1)),
     **{f"tpch:q{n:02}": Spec("tpch", f"query {n} of TPC-H in a --placement", Settings(repeat=1)) for n in range(1, 23)},
 }

@@ -93,6 +93,10 @@ def bench(
     scale: Annotated[float | None, typer.Option(min=0.0001, help="Scale factor of TPC-H.")] = None,
     placement: Annotated[Placement | None, typer.Option(help="Who holds which tables (TPC-H).")] = None,
     queries: Annotated[str, typer.Option(help="Queries of TPC-H, separated by commas; all unless given.")] = "",
+    features: Annotated[int | None, typer.Option(min=2, help="Features of a model.")] = None,
+    depth: Annotated[int | None, typer.Option(min=1, max=8, help="Levels of a tree.")] = None,
+    bins: Annotated[int | None, typer.Option(min=2, max=64, help="Bins of each feature.")] = None,
+    trees: Annotated[int | None, typer.Option(min=1, help="Trees.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Measure a workload, after comparing its result with the clear-text reference."""
@@ -104,6 +108,7 @@ def bench(
     sides = tuple(name.strip() for name in against.split(",") if name.strip())
     given: dict[str, Any] = {"rows": rows, "repeat": repeat, "bits": bits, "columns": columns, "groups": groups}
     given |= {"executor": executor, "scale": scale, "placement": placement, "queries": query_numbers(queries)}
+    given |= {"features": features, "depth": depth, "bins": bins, "trees": trees}
     run_bench(workload, settings_of(workload, **given, against=sides, protocol=protocol, tls=tls), json=json)
 
 
