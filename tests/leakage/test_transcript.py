@@ -16,7 +16,8 @@ import pandas as pd
 import pytest
 
 import mpc_engine as mpc
-from mpc_engine.frame.base import Lazy
+from mpc_compiler.ir import Agg, Aggregate, Rel, SortBy, Win, Window, make
+from mpc_engine.frame.base import Lazy, identity
 from mpc_engine.ml import LogisticRegression, StandardScaler
 from mpc_engine.ml.metrics import roc_auc_score
 from mpc_engine.runtime import worker as worker_module
@@ -91,6 +92,11 @@ def joint(session: mpc.Session) -> Frame:
     return session.table("a.t").merge(session.table("b.t"), on="id")
 
 
+def _node(frame: Frame, build: Callable[[Rel], Rel]) -> Frame:
+    rel = make(build(frame._rel))
+    return mpc.DataFrame(frame._session, rel, identity(rel))
+
+
 OPERATORS: dict[str, Callable[[Frame], Lazy]] = {
     "arithmetic": lambda t: (t.i_x * t.i_y - t.x_x * t.x_y + abs(t.i_x) * 3).rename("r"),
     "divide": lambda t: (t.x_x / t.n_y + t.i_x / 7).rename("r"),
@@ -106,7 +112,48 @@ OPERATORS: dict[str, Callable[[Frame], Lazy]] = {
     "group, large keys": lambda t: t.groupby("big_x").agg(a=("i_y", "sum"), b=("x_y", "mean"), c=("m_y", "min")),
     "sort": lambda t: t.sort_values(["m_x", "i_x"], ascending=[False, True])[["i_x", "x_y", "m_x"]],
     "value counts": lambda t: t.value_counts("s_x"),
+    "windows": lambda t: _node(
+        t,
+        lambda rel: Window(
+            rel,
+            ("s_x",),
+            (SortBy("m_x"),),
+            (
+                *(Win(name, name) for name in ("row_number", "rank", "dense_rank")),
+                Win("before", "lag", "m_y"),
+                Win("sliding", "sum", "i_y", rows=(2, 1)),
+                Win("running", "min", "m_y"),
+                Win("widest", "max", "i_y", rows=(5, 0)),
+                Win("peers", "count", "m_y", peers=True),
+                Win("whole", "mean", "i_y", rows=(None, None)),
+            ),
+        ),
+    ),
+    "windows over all rows": lambda t: _node(
+        t,
+        lambda rel: Window(
+            rel,
+            (),
+            (SortBy("i_x", False),),
+            (
+                Win("rank", "rank"),
+                Win("after", "lead", "i_y"),
+                Win("running", "sum", "i_y"),
+                Win("least", "min", "m_y"),
+            ),
+        ),
+    ),
+    "order in groups": lambda t: _node(t, lambda rel: Aggregate(rel, ("big_x",), PLACED)),
+    "order in all": lambda t: _node(t[t.i_x > 0], lambda rel: Aggregate(rel, (), PLACED)),
+    "missing keys": lambda t: _node(t, lambda rel: Aggregate(rel, ("m_x", "s_y"), (Agg("n", "size"),), nulls=True)),
+    "groups of sorted rows": lambda t: _node(
+        t.sort_values(["big_x", "m_x"]).query("i_x > 0"), lambda rel: Aggregate(rel, ("big_x",), PLACED)
+    ),
 }
+PLACED = (
+    *(Agg(name, name, "m_y") for name in ("nunique", "median", "first", "last", "max")),
+    Agg("ninth", "quantile", "x_y", 0.9),
+)
 MODELS: dict[str, Callable[[Frame], Lazy]] = {
     "scaler": lambda t: StandardScaler().fit(t[["i_x", "x_y"]]).transform(t[["i_x", "x_y"]]),
     "metric": lambda t: roc_auc_score(t["y_x"], t["x_y"]),
