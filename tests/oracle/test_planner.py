@@ -78,6 +78,14 @@ QUERIES = {
     "only those who match": """
         SELECT who, SUM(amount) AS total FROM entries
         WHERE who IN (SELECT person FROM people WHERE town < 4) GROUP BY who""",
+    "all of the other side": """
+        SELECT person, COUNT(entry) AS n, SUM(amount) AS total, MAX(amount) AS most, COUNT(*) AS c, AVG(day) AS d
+        FROM people LEFT JOIN entries ON person = who AND day < 9 GROUP BY person""",
+    "counts of counts": """
+        SELECT n, COUNT(*) AS people FROM (
+            SELECT person, COUNT(entry) AS n FROM people LEFT JOIN entries ON person = who AND kind = 'x'
+            GROUP BY person) AS found
+        GROUP BY n ORDER BY people DESC, n DESC""",
     "means": """
         SELECT name, AVG(day) AS mean, SUM(day) AS total FROM entries JOIN people ON who = person GROUP BY name""",
     "medians are not of parts": """
@@ -128,7 +136,12 @@ def test_in_the_clear(sessions: dict[str, mpc.Session], name: str, setting: str)
 
 @pytest.mark.parametrize(
     ("name", "setting"),
-    [("carried", "secret"), ("groups of both", "owners"), ("a condition of the other owner", "owners")],
+    [
+        ("carried", "secret"),
+        ("all of the other side", "secret"),
+        ("groups of both", "owners"),
+        ("a condition of the other owner", "owners"),
+    ],
 )
 def test_on_shares(sessions: dict[str, mpc.Session], name: str, setting: str) -> None:
     check(sessions[f"aby3 {setting}"], QUERIES[name])
@@ -147,6 +160,10 @@ def test_what_the_planner_does(sessions: dict[str, mpc.Session]) -> None:
     found = lines(sessions["plaintext secret"], "carried")
     assert first(found, "join") < first(found, "aggregate") < first(found, "local to a")
     assert sum(line.startswith("join") for line in found[: first(found, "aggregate")]) == 2
+    for name in ("all of the other side", "counts of counts"):
+        found = lines(sessions["plaintext secret"], name)
+        assert first(found, "left join") < first(found, "local to b")
+        assert any(line.startswith("aggregate") for line in found[first(found, "left join") :])
     for name in ("groups of the other owner", "groups of both", "a condition of the other owner", "no groups"):
         found = lines(sessions["plaintext owners"], name)
         local = first(found, "local to a")

@@ -43,6 +43,7 @@ from mpc_compiler.rules.carry_late import carry_late
 from mpc_compiler.rules.choose_joins import choose_joins
 from mpc_compiler.rules.compare_exactly import compare_exactly
 from mpc_compiler.rules.examples import accounts, bureau, expression, filtered, join, joined, keyed, loans, project
+from mpc_compiler.rules.group_before_outer import group_before_outer
 from mpc_compiler.rules.group_below import group_below
 from mpc_compiler.rules.hide_joins import hide_joins
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
@@ -112,6 +113,7 @@ entries = table("a", "entries", 1000, who=49, amount=999)
 people = table("b", "people", 50, "person", person=49, name=9, region=5)
 regions = table("b", "regions", 6, "code", code=5, title=9)
 looked_up = join(entries, people, "who", "person")
+all_people = make(Join(people, entries, ("person",), ("who",), "left"))
 
 
 def carried(rel: Rel, key: str, names: tuple[str, ...]) -> Rel:
@@ -213,6 +215,45 @@ CASES |= {
     "carry_late_not_first": (
         carry_late,
         plan_of(make(Aggregate(looked_up, ("who",), (Agg("name", "any", "name"), Agg("x", "first", "amount"))))),
+    ),
+    "group_before_outer": (
+        group_before_outer,
+        plan_of(
+            make(
+                Aggregate(
+                    project(all_people, person="person", name="name", amount="amount", twice="amount * 2"),
+                    ("person",),
+                    (
+                        Agg("n", "size"),
+                        Agg("c", "count", "amount"),
+                        Agg("t", "sum", "twice"),
+                        Agg("name", "any", "name"),
+                    ),
+                    ordered=False,
+                )
+            )
+        ),
+    ),
+    "group_before_outer_not_by_less": (
+        group_before_outer,
+        plan_of(make(Aggregate(all_people, ("name",), (Agg("c", "count", "amount"),)))),
+    ),
+    "group_before_outer_not_what_missing_rows_have": (
+        group_before_outer,
+        plan_of(
+            make(
+                Aggregate(
+                    make(
+                        Project(
+                            all_people,
+                            (Item("person", column("person")), Item("x", call("fillna", column("amount"), literal(7)))),
+                        )
+                    ),
+                    ("person",),
+                    (Agg("x", "sum", "x"),),
+                )
+            )
+        ),
     ),
     "group_below": (
         group_below,

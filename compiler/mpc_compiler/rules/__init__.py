@@ -8,6 +8,7 @@ from mpc_compiler.ir import Plan
 from mpc_compiler.rules.carry_late import carry_late
 from mpc_compiler.rules.choose_joins import choose_joins
 from mpc_compiler.rules.compare_exactly import compare_exactly
+from mpc_compiler.rules.group_before_outer import group_before_outer
 from mpc_compiler.rules.group_below import group_below
 from mpc_compiler.rules.hide_joins import hide_joins
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
@@ -39,6 +40,7 @@ RULES: tuple[Rule, ...] = (
     keep_with_owner,
     merge_projections,
     reduce_keys,
+    group_before_outer,
     carry_late,
     group_below,
     merge_projections,
@@ -55,6 +57,7 @@ SECRET_RULES: tuple[Rule, ...] = (
     keep_with_owner,
     merge_projections,
     reduce_keys,
+    group_before_outer,
     carry_late,
     merge_projections,
     prune_columns,
