@@ -14,6 +14,7 @@ from mpc_engine.ml.released import ReleasedCard
 from mpc_engine.ml.result import LinearResult
 from mpc_engine.ml.scaler import ScalerResult, StandardScaler
 from mpc_engine.ml.scorecard import ScoreCard
+from mpc_engine.ml.split import train_test_split
 from mpc_engine.ml.woe import BinTable, WoeEncoder
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "TweedieRegressor",
     "WoeEncoder",
     "metrics",
+    "train_test_split",
 ]

@@ -528,6 +528,24 @@ def _months_later(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DT
     return _made(dtype.kind, dtype.nullable, bounds)
 
 
+DRAWS = 1 << 20
+"""How many different numbers ``draw`` gives."""
+
+
+def _drawn(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """A pseudo-random number of a key and a constant seed: the same for equal keys, wherever they are."""
+    seed = constant_of(args[1])
+    if types[0].kind not in ("int", "string", "date", "bool") or types[0].nullable:
+        raise SchemaError(
+            f"cannot draw by a {types[0].kind}{' with missing values' if types[0].nullable else ''}",
+            code="MPC-0103",
+            hint="a key of whole numbers, text or dates, which every row has",
+        )
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        raise SchemaError("a draw needs a constant seed", code="MPC-0105", hint="random_state=0")
+    return DType("int", lo=0, hi=DRAWS - 1)
+
+
 SCALARS: dict[str, ScalarOp] = {
     "add": ScalarOp("+", _arithmetic(lambda a, b: a + b)),
     "sub": ScalarOp("-", _arithmetic(lambda a, b: a - b)),
@@ -584,5 +602,6 @@ SCALARS: dict[str, ScalarOp] = {
     "add_days": ScalarOp("", _days_later),
     "days_between": ScalarOp("", _days_between),
     "add_months": ScalarOp("", _months_later, secret=False),
+    "draw": ScalarOp("", _drawn, secret=False),
 }
 """Every scalar operation by name."""

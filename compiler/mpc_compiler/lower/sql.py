@@ -318,6 +318,13 @@ def _days_between(op: str, args: Args, types: Sequence[DType], raw: Sequence[Exp
     return _floordiv(op, [gap, _constant(DAY)], [DType("int")] * 2, raw)
 
 
+def _draw(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    """The first 20 bits of the MD5 of ``key:seed`` as text, which every version of DuckDB computes alike."""
+    text = exp.DPipe(this=exp.cast(args[0], "VARCHAR"), expression=_constant(f":{constant_of(raw[1])}"))
+    digits = exp.func("substring", exp.func("md5", text), _constant(1), _constant(5))
+    return exp.cast(exp.Paren(this=exp.DPipe(this=_constant("0x"), expression=digits)), "BIGINT")
+
+
 _CALLS: dict[str, Emit] = {
     "add": _binary(exp.Add),
     "sub": _binary(exp.Sub),
@@ -368,6 +375,7 @@ _CALLS: dict[str, Emit] = {
     "add_days": _add_days,
     "days_between": _days_between,
     "add_months": _add_months,
+    "draw": _draw,
     "strip": lambda op, args, types, raw: exp.func("trim", args[0], _constant(WHITESPACE)),
     "trim": _function("trim"),
     "like": lambda op, args, types, raw: _false(exp.Like(this=args[0], expression=args[1])),
