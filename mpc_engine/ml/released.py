@@ -10,10 +10,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_engine.errors import ConfigError
+
 if TYPE_CHECKING:
     import pandas as pd
+    from sklearn.pipeline import Pipeline
 
-__all__ = ["CardBin", "ReleasedCard", "card_bins"]
+__all__ = ["CardBin", "ReleasedCard", "card_bins", "number", "other_points"]
 
 
 class CardBin(msgspec.Struct, frozen=True):
@@ -75,11 +78,21 @@ class ReleasedCard:
         """Features in order."""
         return tuple(dict.fromkeys(b.variable for b in self.bins))
 
+    def bins_of(self, variable: str) -> tuple[CardBin, ...]:
+        """The bins of one feature."""
+        return tuple(b for b in self.bins if b.variable == variable)
+
+    def points(self, rows: pd.DataFrame) -> NDArray[np.float64]:
+        """Points of rows by feature in the clear, float64 [n, features].
+
+        A value that no bin holds gets what a missing one does, or 0.
+        """
+        made = [_points(rows[name], self.bins_of(name)) for name in self.variables]
+        return np.stack(made, axis=1) if made else np.zeros((len(rows), 0))
+
     def score(self, rows: pd.DataFrame) -> NDArray[np.float64]:
-        """Points of rows in the clear, float64 [n]; a value that no bin holds scores as a missing one does, or 0."""
-        total = np.zeros(len(rows))
-        for name in self.variables:
-            total += _points(rows[name], [b for b in self.bins if b.variable == name])
+        """Points of rows in the clear, float64 [n]: the sum of :meth:`points`."""
+        total: NDArray[np.float64] = self.points(rows).sum(axis=1)
         return total
 
     def to_json(self) -> str:
@@ -96,13 +109,51 @@ class ReleasedCard:
 
     def to_sql(self) -> str:
         """One SQL expression: a sum of CASEs over columns of the features' names."""
-        return "\n+ ".join(_case(name, [b for b in self.bins if b.variable == name]) for name in self.variables)
+        return "\n+ ".join(_case(name, self.bins_of(name)) for name in self.variables)
+
+    def to_pmml(self) -> str:
+        """A PMML 4.4 document with one Scorecard model, whose predicted value is the score."""
+        from mpc_engine.ml.pmml import card_pmml
+
+        return card_pmml(self)
+
+    def to_sklearn(self) -> Pipeline:
+        """A scikit-learn pipeline: ``transform`` of its first step gives points by feature, ``predict`` the score.
+
+        Raises
+        ------
+        ConfigError
+            Without scikit-learn.
+        """
+        try:
+            from mpc_engine.ml.card_pipeline import card_pipeline
+        except ImportError:
+            raise ConfigError(
+                "a scikit-learn pipeline needs scikit-learn", code="MPC-0800", hint="pip install scikit-learn"
+            ) from None
+        return card_pipeline(self)
+
+
+def other_points(bins: Sequence[CardBin]) -> float:
+    """What a value gets that is missing or that no bin holds."""
+    return next((b.points for b in bins if b.missing), 0.0)
+
+
+def number(value: float) -> str:
+    """A number as text that reads back as the same; whole ones without a point.
+
+    Examples
+    --------
+    >>> number(12.0), number(0.1)
+    ('12', '0.1')
+    """
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1 << 53 else repr(float(value))
 
 
 def _points(values: pd.Series[Any], bins: Sequence[CardBin]) -> NDArray[np.float64]:
     found = np.full(len(values), np.nan)
     gone = values.isna().to_numpy()
-    other = next((b.points for b in bins if b.missing), 0.0)
+    other = other_points(bins)
     special = [b for b in bins if b.values]
     numeric = any(b.interval for b in bins)
     if numeric:
@@ -124,11 +175,11 @@ def _points(values: pd.Series[Any], bins: Sequence[CardBin]) -> NDArray[np.float
 def _case(name: str, bins: Sequence[CardBin]) -> str:
     quoted = '"' + name.replace('"', '""') + '"'
     numeric = any(b.interval for b in bins)
-    other = next((b.points for b in bins if b.missing), 0.0)
-    lines = [f"WHEN {quoted} IS NULL THEN {other:g}"]
+    other = other_points(bins)
+    lines = [f"WHEN {quoted} IS NULL THEN {number(other)}"]
     ordered = [*(b for b in bins if b.values), *(b for b in bins if b.interval)]
-    lines += [f"WHEN {_condition(quoted, b, numeric=numeric)} THEN {b.points:g}" for b in ordered]
-    return f"CASE {' '.join(lines)} ELSE {other:g} END"
+    lines += [f"WHEN {_condition(quoted, b, numeric=numeric)} THEN {number(b.points)}" for b in ordered]
+    return f"CASE {' '.join(lines)} ELSE {number(other)} END"
 
 
 def _condition(quoted: str, b: CardBin, *, numeric: bool) -> str:

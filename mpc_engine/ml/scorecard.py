@@ -131,6 +131,21 @@ class ScoreCard(Estimator):
         return Series(X._session, rel, total, "score", {key: X._items[key] for key in X._index})
 
     @placed
+    def bands(self, X: DataFrame, edges: Sequence[float], *, labels: Sequence[str] | bool | None = None) -> Series:
+        """The band of each row's score, a secret column of X's frame.
+
+        Parameters
+        ----------
+        X : DataFrame
+        edges : sequence of number
+            Public, ascending; an edge belongs to the band above it. Below the first and from the last on are bands too.
+        labels : sequence of str, False or None
+            A name for each of the ``len(edges) + 1`` bands; False: their numbers from 0; None: ``"[500, 550)"``.
+        """
+        inner = [float(edge) for edge in edges if math.isfinite(edge)]
+        return self.score(X).cut([-math.inf, *inner, math.inf], right=False, labels=labels).rename("band")
+
+    @placed
     def predict_proba(self, X: DataFrame) -> Series:
         """The probability of an event as a secret column of X's frame."""
         return self.model_.predict_proba(self.encoder_.transform(X))

@@ -60,8 +60,8 @@ def train_test_split(
 
     Notes
     -----
-    The key's owner computes the parts, so that sizes of parts may become public as those of its other filters do: of its
-    own rows, and of the matches where an alignment follows.
+    The key's owner computes the parts, so that their sizes may become public as those of its other filters do: of its
+    own rows, and of matches where an alignment follows.
 
     Examples
     --------

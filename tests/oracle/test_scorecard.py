@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from sklearn.base import clone
 
 import mpc_engine as mpc
 from mpc_engine.errors import SchemaError
 from mpc_engine.ml import ReleasedCard, ScoreCard, WoeEncoder
+from mpc_engine.ml.released import CardBin
 
 GERMAN = pd.read_csv(Path(__file__).parents[2] / "examples" / "data" / "german_credit.csv")
 FEATURES = ["duration_in_month", "credit_amount", "age_in_years", "savings_account_and_bonds"]
@@ -89,3 +93,103 @@ def test_forms_of_a_released_card(released: ReleasedCard) -> None:
     np.testing.assert_array_equal(again.score(GERMAN), want)
     unknown = GERMAN.head(3).assign(savings_account_and_bonds="never seen", credit_amount=np.nan)
     assert np.isfinite(released.score(unknown)).all()
+
+
+def _bands(edges: list[float]) -> list[str]:
+    return [f"[{low}, {high})" for low, high in zip([-np.inf, *edges], [*edges, np.inf], strict=True)]
+
+
+def test_bands_of_secret_scores(joint: mpc.DataFrame, card: ScoreCard, released: ReleasedCard) -> None:
+    edges = [480.0, 500.0, 520.0]
+    frame = joint[["customer_id"]].assign(band=card.bands(joint[FEATURES], edges))
+    named = joint[["customer_id"]].assign(band=card.bands(joint[FEATURES], edges, labels=["D", "C", "B", "A"]))
+    got, short = (part.set_index("customer_id")["band"] for part in mpc.collect(frame, named))
+    at = np.digitize(released.score(GERMAN), edges)
+    assert got.loc[GERMAN["customer_id"]].tolist() == [_bands(edges)[i] for i in at]
+    assert short.loc[GERMAN["customer_id"]].tolist() == ["DCBA"[i] for i in at]
+    assert len(set(at)) == 4
+
+
+def test_scikit_learn_pipeline_of_a_released_card(released: ReleasedCard) -> None:
+    want = released.score(GERMAN)
+    pipeline = released.to_sklearn()
+    np.testing.assert_array_equal(pipeline.predict(GERMAN), want)
+    copied = clone(pipeline).fit(GERMAN, BAD)
+    np.testing.assert_array_equal(copied.predict(GERMAN[FEATURES[::-1]]), want)
+    np.testing.assert_array_equal(copied[:1].transform(GERMAN).sum(axis=1), want)
+    assert copied[:1].get_feature_names_out().tolist() == FEATURES
+
+
+NS = "{http://www.dmg.org/PMML-4_4}"
+NOT_MISSING = {"greaterOrEqual": float.__ge__, "lessThan": float.__lt__}
+
+
+def _holds(predicate: ElementTree.Element, row: dict[str, Any]) -> bool:
+    """Whether a PMML predicate is true of a row; unknown counts as false, as it does for attributes."""
+    kind, given = predicate.tag.removeprefix(NS), predicate.attrib
+    if kind == "True":
+        return True
+    if kind == "CompoundPredicate":
+        assert given["booleanOperator"] == "and"
+        return all(_holds(part, row) for part in predicate)
+    value = row[given["field"]]
+    if kind == "SimplePredicate" and given["operator"] == "isMissing":
+        return bool(pd.isna(value))
+    if pd.isna(value):
+        return False
+    if kind == "SimplePredicate":
+        return NOT_MISSING[given["operator"]](float(value), float(given["value"]))
+    assert kind == "SimpleSetPredicate"
+    (array,) = predicate
+    text = array.text or ""
+    if array.get("type") == "real":
+        values: list[Any] = [float(part) for part in text.split()]
+    else:
+        values = [part.replace('\\"', '"') for part in text.removeprefix('"').removesuffix('"').split('" "')]
+    assert array.get("n") == str(len(values))
+    return value in values
+
+
+def _pmml_score(text: str, rows: pd.DataFrame) -> list[float]:
+    root = ElementTree.fromstring(text)
+    assert root.get("version") == "4.4"
+    (model,) = root.findall(f"{NS}Scorecard")
+    assert [part.tag.removeprefix(NS) for part in model] == ["MiningSchema", "Output", "Characteristics"]
+    names = {field.get("name") for field in root.iter(f"{NS}DataField")}
+    assert names == {field.get("name") for field in root.iter(f"{NS}MiningField")}
+    scores = []
+    for row in rows.to_dict("records"):
+        total = float(model.get("initialScore", "nan"))
+        for characteristic in root.iter(f"{NS}Characteristic"):
+            met = (a for a in characteristic.findall(f"{NS}Attribute") if _holds(a[0], row))
+            total += float(next(met).get("partialScore", "nan"))
+        scores.append(total)
+    return scores
+
+
+def test_pmml_scores_as_the_card_does(released: ReleasedCard) -> None:
+    rows = GERMAN.copy()
+    rows["credit_amount"] = rows["credit_amount"].astype(float)
+    rows.loc[:5, "credit_amount"] = np.nan
+    rows.loc[3:8, "savings_account_and_bonds"] = "never seen"
+    assert _pmml_score(released.to_pmml(), rows) == released.score(rows).tolist()
+
+
+def test_forms_of_special_values_and_odd_names() -> None:
+    bins = (
+        CardBin('a "<b>', 1.25, high=3.0),
+        CardBin('a "<b>', 10.123456789, low=3.0),
+        CardBin('a "<b>', -4.0, values=("-1", "99")),
+        CardBin('a "<b>', 7.5, missing=True),
+        CardBin("c", 2.0, values=('say "x"', "o'clock")),
+        CardBin("c", 3.0, values=("other",)),
+    )
+    card = ReleasedCard(bins, pd.DataFrame())
+    texts = ['say "x"', "o'clock", "other", None, "new"]
+    rows = pd.DataFrame({'a "<b>': [-1.0, 99, 2.5, 3, np.nan], "c": texts})
+    want = [-2.0, -2.0, 4.25, 10.123456789, 7.5]
+    assert card.score(rows).tolist() == want
+    assert _pmml_score(card.to_pmml(), rows) == want
+    assert card.to_sklearn().predict(rows).tolist() == want
+    assert ReleasedCard.from_json(card.to_json()).score(rows).tolist() == want
+    assert duckdb.sql(f"SELECT ({card.to_sql()})::DOUBLE AS score FROM rows").df()["score"].tolist() == want
