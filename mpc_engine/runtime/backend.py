@@ -65,7 +65,7 @@ def splitter_for(protocol: str) -> Splitter:
 
 
 def device_for(protocol: str, computing: tuple[str, ...], me: str, links: Connections) -> Device:
-    """The device of computing party ``me``; not connected yet, and SPU not made before a program needs it."""
+    """The device of computing party ``me``; not connected yet, and under ``aby3`` not made before a program needs it."""
     if protocol == "plaintext":
         return ClearDevice()
 
@@ -74,6 +74,8 @@ def device_for(protocol: str, computing: tuple[str, ...], me: str, links: Connec
 
         return SpuDevice(computing.index(me), lambda: links.spu_link(computing, me), runtime_config(protocol))
 
+    if protocol != "aby3":
+        return spu()  # it has a part in every program
     return OnDemand(computing.index(me), len(computing), f"{protocol} FM64 {FRACTION_BITS}".encode(), spu)
 
 

@@ -57,6 +57,7 @@ def union_tables(rel: Union, top: Table, bottom: Table) -> Table:
     for side, table in ((rel.left, top), (rel.right, bottom)):
         types = schema_of(side)
         columns = {f.name: _converted(table.columns[f.name], _of(types, f.name), f.dtype) for f in schema}
+        columns = columns or {"__nothing": Column(jnp.zeros(table.rows, jnp.int64))}  # how many rows counts
         sides.append(replace(table, columns=columns))
     return below(*sides)
 
