@@ -134,14 +134,16 @@ class Channel(ABC):
         self.send(to, tag, payload)
         return self.recv(frm, tag)
 
-    def agree(self, tag: str, digest: bytes) -> dict[str, bytes]:
+    def agree(self, tag: str, digest: bytes, timeout: float | None = None) -> dict[str, bytes]:
         """Send `digest` to everyone and return everyone's, this party's included: one round.
+
+        With a `timeout` others may take longer than for a message: they work before they answer.
 
         Comparing them is up to the caller, who can say what differs.
         """
         for peer in self.peers:
             self.send(peer, tag, digest)
-        return {party: digest if party == self.me else self.recv(party, tag) for party in self.parties}
+        return {party: digest if party == self.me else self.recv(party, tag, timeout) for party in self.parties}
 
     def __enter__(self) -> Channel:
         return self

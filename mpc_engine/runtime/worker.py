@@ -35,6 +35,8 @@ __all__ = ["Worker"]
 
 Rows = NDArray[np.int64]
 _ONE = 2.0**FRACTION_BITS
+_COMPILING = 540.0
+"""Seconds that compiling a program may take, on a busy machine."""
 _PSI_SECONDS_A_ROW = 2e-4
 """Longest that an intersection may take a row, so that whoever waits for its result waits long enough."""
 
@@ -265,7 +267,7 @@ class _Walk:
         tag = self._request.run
         if self._programs is None:
             with self._steps.step("compare the code's digests", "channel"):
-                self._channel.agree(f"{tag}/code", b"")
+                self._channel.agree(f"{tag}/code", b"", self._patience)
             with self._steps.step("share columns", "channel"):
                 self._share(compute, rows)
             return ()
@@ -289,8 +291,14 @@ class _Walk:
                     self._programs.load(ready, slot, wire)
         return self._programs.execute(ready, self._steps)
 
+    @property
+    def _patience(self) -> float:
+        """Seconds that others may take to compile; a party that died is noticed at once all the same."""
+        return self._setup.timeout + _COMPILING
+
     def _compare_code(self, digest: str) -> None:
-        for party, theirs in self._channel.agree(f"{self._request.run}/code", digest.encode()).items():
+        told = self._channel.agree(f"{self._request.run}/code", digest.encode(), self._patience)
+        for party, theirs in told.items():
             if party in self._setup.computing and theirs != digest.encode():
                 raise ProtocolMismatchError(
                     f"{self.name} and {party} compiled different programs from the same plan",
