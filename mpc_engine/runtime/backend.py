@@ -65,7 +65,7 @@ def splitter_for(protocol: str) -> Splitter:
 
 
 def device_for(protocol: str, computing: tuple[str, ...], me: str, links: Connections) -> Device:
-    """The device of computing party ``me``; not connected yet, and under ``aby3`` not made before a program needs it."""
+    """The device of computing party ``me``; not connected, and under ``aby3`` not made before a program needs it."""
     if protocol == "plaintext":
         return ClearDevice()
 
