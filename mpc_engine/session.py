@@ -289,6 +289,7 @@ class Session:
             executor=self._config.executor,
             protocol=self._config.options.protocol,
             plan=show_plan(compiled.trace[-1][1]),
+            errors=compiled.errors,
         )
 
     def start(self) -> Session:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from html import escape
 
 from mpc_compiler.errors import SchemaError
@@ -10,7 +12,7 @@ from mpc_compiler.ir.show import show, show_plan
 from mpc_compiler.lower.plan import Compiled
 from mpc_compiler.lower.stages import Align, Compute, Disclosure, LocalQuery, Release
 
-__all__ = ["STAGES", "Explanation", "explain"]
+__all__ = ["STAGES", "Explanation", "error_lines", "explain"]
 
 STAGES = ("logical", "physical", "partition")
 """Stages beside the names of the rewrite rules."""
@@ -29,6 +31,9 @@ class Explanation:
     rounds, bytes, seconds
         Estimates for upper bounds of the row counts: dependent messages, payload of all parties, wall time on
         one machine.
+    errors : mapping of str to mapping of str to float
+        For each result, bounds of the absolute errors of its floats, where they are computed on shares; infinity for
+        what models make.
     """
 
     text: str
@@ -36,10 +41,13 @@ class Explanation:
     rounds: int
     bytes: int
     seconds: float
+    errors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [self.text, "", "discloses:"]
         lines += [f"  {item}" for item in self.disclosures]
+        stated = error_lines(self.errors)
+        lines += ["", "rounding:", *(f"  {line}" for line in stated)] if stated else []
         lines += ["", f"estimate: {self.rounds} rounds, {self.bytes:,} bytes, {self.seconds:.1f} s"]
         return "\n".join(lines)
 
@@ -49,6 +57,22 @@ class Explanation:
         items = "".join(f"<li>{escape(str(item))}</li>" for item in self.disclosures)
         cost = f"{self.rounds} rounds, {self.bytes:,} bytes, {self.seconds:.1f} s"
         return f"<pre>{escape(self.text)}</pre><p><b>discloses</b></p><ul>{items}</ul><p>estimate: {cost}</p>"
+
+
+def error_lines(errors: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Error bounds as text; what has none, the coefficients and scores of models, is left out.
+
+    Examples
+    --------
+    >>> error_lines({"result": {"mean": 2.0**-16, "coef": float("inf")}})
+    ['result: the error of mean is at most 1.5e-05']
+    """
+    return [
+        f"{name}: the error of {column} is at most {bound:.2g}"
+        for name, columns in errors.items()
+        for column, bound in columns.items()
+        if 0 < bound < math.inf
+    ]
 
 
 def explain(compiled: Compiled, stage: str = "physical") -> Explanation:
@@ -81,7 +105,7 @@ def explain(compiled: Compiled, stage: str = "physical") -> Explanation:
     else:
         names = ", ".join([*STAGES, *dict.fromkeys(rules)])
         raise SchemaError(f"no stage {stage!r}", code="MPC-0117", hint=f"one of {names}")
-    return Explanation(text, compiled.disclosures, costs.rounds, costs.bytes, costs.seconds)
+    return Explanation(text, compiled.disclosures, costs.rounds, costs.bytes, costs.seconds, compiled.errors)
 
 
 def _physical(compiled: Compiled) -> str:

@@ -160,6 +160,8 @@ class RunReport:
         The plan as text.
     peak_rss : dict[str, int]
         Most memory that each party's process has held so far, in bytes. Under ``threads`` all parties are one process.
+    errors : dict[str, dict[str, float]]
+        For each result, bounds of the absolute errors of its floats, where they were computed on shares.
     sections : dict[str, Section]
         Further parts for :meth:`to_html`, by title: text or a :class:`Table`.
 
@@ -181,6 +183,7 @@ class RunReport:
     plan: str = ""
     sections: dict[str, Section] = field(default_factory=dict)
     peak_rss: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @classmethod
     def from_parties(
@@ -194,11 +197,23 @@ class RunReport:
         protocol: str = "",
         plan: str = "",
         peak_rss: Mapping[str, int] | None = None,
+        errors: Mapping[str, dict[str, float]] | None = None,
     ) -> RunReport:
         """Return the report of a run from the measurements of all parties; see :func:`merge_steps`."""
         steps, sent = merge_steps(measured)
         memory = dict(peak_rss or {})
-        return cls(title, executor, protocol, seconds, sent, steps, list(disclosed), plan, peak_rss=memory)
+        return cls(
+            title,
+            executor,
+            protocol,
+            seconds,
+            sent,
+            steps,
+            list(disclosed),
+            plan,
+            peak_rss=memory,
+            errors=dict(errors or {}),
+        )
 
     @property
     def rounds(self) -> int:

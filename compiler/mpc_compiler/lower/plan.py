@@ -58,6 +58,19 @@ class Compiled:
         return next((s for s in self.stages if isinstance(s, Compute)), None)
 
     @property
+    def errors(self) -> dict[str, dict[str, float]]:
+        """For each result that is computed on shares, how far its floats may be from the true numbers at most."""
+        from mpc_compiler.lower.error_bound import error_bound
+
+        found = {}
+        for stage in self.stages:
+            if isinstance(stage, Compute):
+                for name, rel in zip(stage.names, stage.rels, strict=True):
+                    floats = {f.name for f in schema_of(rel) if f.dtype.kind == "float"}
+                    found[name] = {column: bound for column, bound in error_bound(rel).items() if column in floats}
+        return found
+
+    @property
     def releases(self) -> tuple[Release, ...]:
         """The Release stages."""
         return tuple(s for s in self.stages if isinstance(s, Release))
