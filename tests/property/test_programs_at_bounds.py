@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+import jax
 import numpy as np
 import pytest
 
@@ -32,7 +33,7 @@ def check(programs: Sequence[Program], rng: np.random.Generator) -> None:
     names = tuple(f"r{at}" for at in range(len(programs)))
     compute = Compute("compute", (Input("s", "", tuple(wanted), False, "", ROWS),), names, tuple(rels))
     built = build_program(compute, {"s": ROWS})
-    found = in_spu(built.fn, *arrays)
+    found = in_spu(jax.core.jaxpr_as_fun(built.jaxpr), *arrays)
     results = {(slot.relation, slot.valid): array for slot, array in zip(built.outputs, found, strict=True)}
     for at, program in enumerate(programs):
         rel = rels[at]
