@@ -10,6 +10,7 @@ from mpc_engine.ml.linear import (
     PoissonRegressor,
     TweedieRegressor,
 )
+from mpc_engine.ml.pipeline import Pipeline
 from mpc_engine.ml.released import ReleasedCard
 from mpc_engine.ml.result import LinearResult
 from mpc_engine.ml.scaler import ScalerResult, StandardScaler
@@ -26,6 +27,7 @@ __all__ = [
     "LinearRegression",
     "LinearResult",
     "LogisticRegression",
+    "Pipeline",
     "PoissonRegressor",
     "ReleasedCard",
     "RevealedTrees",

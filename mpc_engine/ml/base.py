@@ -37,21 +37,44 @@ class Estimator:
         return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
 
     def get_params(self, *, deep: bool = True) -> dict[str, Any]:
-        """Parameters by name."""
-        return {name: getattr(self, name) for name in self._names()}
+        """Parameters by name; with `deep` those of parameters that are estimators, too, as ``encoder__max_bins``."""
+        own = {name: getattr(self, name) for name in self._names()}
+        if not deep:
+            return own
+        inner = {name: value.get_params() for name, value in own.items() if isinstance(value, Estimator)}
+        return own | {f"{name}__{key}": value for name, params in inner.items() for key, value in params.items()}
 
     def set_params(self: T, **params: Any) -> T:
         """Change parameters; returns the estimator."""
         for name, value in params.items():
-            if name not in self._names():
+            own, _, inner = name.partition("__")
+            held = getattr(self, own, None) if own in self._names() else None
+            if inner and isinstance(held, Estimator):
+                held.set_params(**{inner: value})
+            elif name in self._names():
+                setattr(self, name, value)
+            else:
                 raise SchemaError(
                     f"{type(self).__name__} has no parameter {name!r}", code="MPC-0120", hint=", ".join(self._names())
                 )
-            setattr(self, name, value)
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "feature_names_in_")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn's own pipelines ask; scikit-learn is there if it is called."""
+        from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
+
+        tags = Tags(estimator_type=None, target_tags=TargetTags(required=hasattr(self, "predict")))
+        if hasattr(self, "predict_proba"):
+            tags.estimator_type, tags.classifier_tags = "classifier", ClassifierTags()
+        elif hasattr(self, "predict"):
+            tags.estimator_type, tags.regressor_tags = "regressor", RegressorTags()
+        return tags
+
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+        given = ", ".join(f"{name}={value!r}" for name, value in self.get_params(deep=False).items())
         return f"{type(self).__name__}({given})"
 
 

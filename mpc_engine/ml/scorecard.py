@@ -96,8 +96,8 @@ class ScoreCard(Estimator):
     def fit(self, X: DataFrame, y: Series, *, sample_weight: Series | None = None) -> ScoreCard:
         """Plan bins, regression and points of the columns of ``X`` against ``y`` (1: event); nothing runs."""
         scale = self._scale()
-        self.encoder_ = self.encoder if self.encoder is not None else WoeEncoder()
-        self.encoder_.fit(X, y)
+        given = self.encoder if self.encoder is not None else WoeEncoder()
+        self.encoder_ = WoeEncoder(**given.get_params(deep=False)).fit(X, y)
         weighed = self.encoder_.transform(X)
         base = common(weighed._base, y._base)
         self.model_ = LogisticRegression(alpha=self.alpha)
@@ -123,7 +123,8 @@ class ScoreCard(Estimator):
     @placed
     def score(self, X: DataFrame) -> Series:
         """The points of each row, a secret column of X's frame."""
-        rel, names = self.encoder_.lookup(X, self._fitted(), "points")
+        points = self._fitted()
+        rel, names = self.encoder_.lookup(X, points, "points")
         total: Expr | None = None
         for name in names.values():
             total = column(name) if total is None else call("add", total, column(name))
@@ -148,15 +149,17 @@ class ScoreCard(Estimator):
     @placed
     def predict_proba(self, X: DataFrame) -> Series:
         """The probability of an event as a secret column of X's frame."""
+        _ = self._fitted()
         return self.model_.predict_proba(self.encoder_.transform(X))
 
     def _collected(
         self, to: str | None, owner: str | None, columns: Sequence[str]
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        fitted = self._fitted()
         chosen = self.encoder_.of_owner(owner)
         if not chosen:
             raise SchemaError(f"{owner!r} has no feature here", code="MPC-0102", hint="owner=None: all features")
-        frames = self.encoder_.table_frames(self._fitted(), (*columns, "ends", "points"), chosen)
+        frames = self.encoder_.table_frames(fitted, (*columns, "ends", "points"), chosen)
         found, *edges = self._session.collect_frames(frames, to=to)
         return bin_rows(self.encoder_._bins, chosen, found, edges), found
 
@@ -169,6 +172,7 @@ class ScoreCard(Estimator):
         DataFrame
             variable, bin, points.
         """
+        _ = self._fitted()
         if to is not None and owner is None:
             owner = to if self.encoder_.of_owner(to) else None
         rows, _ = self._collected(to, owner, ())
