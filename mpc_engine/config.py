@@ -30,6 +30,7 @@ class LocalConfig:
     computing: tuple[str, ...]
     executor: str
     options: Options
+    tls: bool = False
 
     @property
     def parties(self) -> tuple[str, ...]:
@@ -48,6 +49,7 @@ class LocalConfig:
         pushdown: bool = True,
         hide_joins: bool = False,
         timeout: float = 60.0,
+        tls: bool = False,
     ) -> LocalConfig:
         """Check and complete the settings.
 
@@ -78,7 +80,7 @@ class LocalConfig:
             computing=chosen,
             timeout=timeout,
         ).check()
-        return cls(tuple(owners), chosen, executor, options)
+        return cls(tuple(owners), chosen, executor, options, tls)
 
 
 def _default(owners: Sequence[str], need: int, protocol: str) -> tuple[str, ...]:

@@ -93,6 +93,7 @@ class Session:
         pushdown: bool = True,
         hide_joins: bool = False,
         timeout: float = 60.0,
+        tls: bool = False,
     ) -> Session:
         """Everything on this machine, for work and simulation.
 
@@ -118,6 +119,9 @@ class Session:
             intersects keys where they are unique at both owners, and lists what that discloses.
         timeout : float
             Seconds that any party waits for another.
+        tls : bool
+            Encrypt messages between processes (``executor="ray"``): TLS 1.3, with a certificate of each party made for
+            this session. Links that SPU and the intersection make themselves stay plain.
 
         Raises
         ------
@@ -142,6 +146,7 @@ class Session:
             pushdown=pushdown,
             hide_joins=hide_joins,
             timeout=timeout,
+            tls=tls,
         )
         folder = Path(tempfile.mkdtemp(prefix="mpc-engine-"))
         try:
@@ -311,6 +316,7 @@ class Session:
                         config.options.protocol,
                         self._refs.get(name, ()),
                         config.options.timeout,
+                        config.tls,
                     )
                     for name in config.parties
                 }

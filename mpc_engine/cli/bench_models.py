@@ -72,7 +72,9 @@ def measure(workload: str, settings: Settings) -> Figures:
         runs: dict[str, Callable[[], Any]] = {}
         sessions = {}
         for name, options in sides.items():
-            made = mpc.Session.local(data, executor=settings.executor or "ray", timeout=600, **options)
+            made = mpc.Session.local(
+                data, executor=settings.executor or "ray", timeout=600, tls=settings.tls, **options
+            )
             sessions[name] = stack.enter_context(made)
             runs[name] = _OURS[workload](sessions[name], names, settings)
         began = time.perf_counter()

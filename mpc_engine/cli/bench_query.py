@@ -79,7 +79,7 @@ def measure(workload: str, settings: Settings) -> Figures:
     with ExitStack() as stack:
         lazy, sessions = {}, {}
         for name, options in sides.items():
-            session = stack.enter_context(mpc.Session.local(data, executor=executor, **options))
+            session = stack.enter_context(mpc.Session.local(data, executor=executor, tls=settings.tls, **options))
             sessions[name] = session
             lazy[name] = query(*(session.table(table) for table in session.tables()))
         firsts = {name: _timed(frame) for name, frame in lazy.items()}

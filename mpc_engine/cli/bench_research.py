@@ -123,6 +123,7 @@ def measure(workload: str, settings: Settings) -> Figures:
                     pushdown=False,
                     hide_joins=True,
                     timeout=600,
+                    tls=settings.tls,
                 )
             ).start()
             for name, kernels in kinds.items()

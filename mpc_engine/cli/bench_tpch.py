@@ -37,6 +37,7 @@ def measure(workload: str, settings: Settings) -> Figures:
                 protocol=settings.protocol,
                 executor=settings.executor or "ray",
                 timeout=600,
+                tls=settings.tls,
                 **options,
             )
             sessions[name] = stack.enter_context(session).start()

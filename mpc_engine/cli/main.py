@@ -89,7 +89,7 @@ def bench(
     against: Annotated[str, typer.Option(help="Also measure these, separated by commas: spu, plaintext.")] = "",
     protocol: Annotated[Protocol, typer.Option(help="How the parties compute.")] = "aby3",
     executor: Annotated[Where | None, typer.Option(help="Parties as processes hosted by Ray, or as threads.")] = None,
-    tls: Annotated[bool, typer.Option(help="Encrypt our links (operations on shares only; SPU's stay plain).")] = False,
+    tls: Annotated[bool, typer.Option(help="Encrypt our links; SPU's stay plain.")] = False,
     scale: Annotated[float | None, typer.Option(min=0.0001, help="Scale factor of TPC-H.")] = None,
     placement: Annotated[Placement | None, typer.Option(help="Who holds which tables (TPC-H).")] = None,
     queries: Annotated[str, typer.Option(help="Queries of TPC-H, separated by commas; all unless given.")] = "",

@@ -11,6 +11,7 @@ from mpc_engine.runtime.tcp import Listener, TcpChannel
 
 if TYPE_CHECKING:
     from mpc_engine.runtime.links import Link
+    from mpc_engine.runtime.tls import TlsSettings
 
 __all__ = ["Connections", "MemoryConnections", "TcpConnections", "pair_key"]
 
@@ -85,6 +86,8 @@ class TcpConnections:
         Proves membership of this runtime to the others.
     timeout : float
         Seconds that any wait may take.
+    tls : TlsSettings, optional
+        Encrypts the channel. SPU's and the intersection's own links stay plain.
     """
 
     def __init__(
@@ -97,13 +100,14 @@ class TcpConnections:
         ports: Mapping[str, Mapping[str, int]],
         token: bytes,
         timeout: float,
+        tls: TlsSettings | None = None,
     ) -> None:
         self._ports = ports
         self._held = held
         self._listener = listener
         self._timeout = timeout
         self._run = token.hex()[:8]
-        self._channel = TcpChannel(me, listener, addresses=channels, token=token, timeout=timeout)
+        self._channel = TcpChannel(me, listener, addresses=channels, token=token, timeout=timeout, tls=tls)
         self._psi: dict[str, Link] = {}
 
     def channel(self) -> Channel:

@@ -23,6 +23,8 @@ class PartySetup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     protocol: str
     tables: tuple[TableRef, ...]
     timeout: float
+    tls: bool = False
+    """Whether messages between processes are encrypted."""
 
 
 class RunRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,16 +12,18 @@ from mpc_engine.runtime.connections import TcpConnections, pair_key
 from mpc_engine.runtime.messages import PartySetup, RunRequest, decode, encode
 from mpc_engine.runtime.ports import PortReservation
 from mpc_engine.runtime.tcp import Listener
+from mpc_engine.runtime.tls import Identity, TlsSettings
 from mpc_engine.runtime.worker import Worker
 
 __all__ = ["Address", "Party", "Roster"]
 
 
 class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a party listens: its channel, and a port for SPU and for each pair of owners."""
+    """Where a party listens: its channel, a port for SPU and for each pair of owners; its certificate if it has one."""
 
     channel: tuple[str, int]
     ports: dict[str, int]
+    certificate: bytes = b""
 
 
 class Roster(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +53,9 @@ class Party:
         keys = ["spu"] if name in self._setup.computing else []
         keys += [pair_key((a, b)) for a, b in itertools.combinations(self._setup.parties, 2) if name in (a, b)]
         self._held = PortReservation(len(keys))
-        self._address = Address(self._listener.address, dict(zip(keys, self._held.ports, strict=True)))
+        self._identity = Identity.create(name) if self._setup.tls else None
+        certificate = b"" if self._identity is None else self._identity.certificate
+        self._address = Address(self._listener.address, dict(zip(keys, self._held.ports, strict=True)), certificate)
         self._worker: Worker | None = None
         self._warm()
 
@@ -78,10 +82,17 @@ class Party:
             ports={party: address.ports for party, address in roster.addresses.items()},
             token=roster.token,
             timeout=self._setup.timeout,
+            tls=self._tls(roster),
         )
         self._worker = Worker(self._name, self._setup, links)
         self._worker.connect()
         return b""
+
+    def _tls(self, roster: Roster) -> TlsSettings | None:
+        """Key of this party, and certificates of all, which came with the addresses."""
+        if self._identity is None:
+            return None
+        return TlsSettings(self._identity, {party: a.certificate for party, a in roster.addresses.items()})
 
     def run(self, payload: bytes) -> bytes:
         """Walk through a plan."""

@@ -14,8 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import mpc_engine as mpc
 from mpc_engine.errors import MpcError, PeerError, PolicyError
 from mpc_engine.runtime.cluster import LocalCluster, Pending, _private_folder
 from mpc_engine.runtime.faults import blamed_party, encode_error, peer_error
@@ -230,3 +232,14 @@ def _listening(pid: int) -> set[str]:
                 packed = b"".join(words[i : i + 4][::-1] for i in range(0, len(words), 4))
                 hosts.add(socket.inet_ntop(family, packed).removeprefix("::ffff:"))
     return hosts
+
+
+@pytest.mark.ray
+def test_a_session_over_tls() -> None:
+    tables = {
+        "a": {"t": pd.DataFrame({"k": [1, 2, 2], "x": [5, 6, 7]})},
+        "b": {"u": pd.DataFrame({"k": [2, 3], "y": [1, 2]})},
+    }
+    with mpc.Session.local(tables, protocol="aby3", executor="ray", hide_joins=True, tls=True) as session:
+        both = session.table("a.t").merge(session.table("b.u"), on="k")
+        assert both.collect()["x"].tolist() == [6, 7]
