@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-__all__ = ["BOUND", "Answer", "Clear", "difference"]
+__all__ = ["BOUND", "Answer", "Clear", "difference", "order_of"]
 
 BOUND = 2.0**-16
 """How far an average or quotient may be off, unless a plan says otherwise."""
@@ -61,19 +61,19 @@ class Clear:
         cursor = self._connection.execute(sql)
         described = cursor.description or []
         inexact = tuple(str(column[1]) in ("DOUBLE", "FLOAT") for column in described)
-        return Answer(tuple(column[0] for column in described), cursor.fetchall(), inexact, _order(sql))
+        return Answer(tuple(column[0] for column in described), cursor.fetchall(), inexact, order_of(sql))
 
     def close(self) -> None:
         """Forget the tables."""
         self._connection.close()
 
 
-def _order(sql: str) -> tuple[str, ...]:
+def order_of(sql: str) -> tuple[str, ...]:
     """Columns of the outermost ORDER BY that are plain names.
 
     Examples
     --------
-    >>> _order("SELECT a, b AS c FROM t ORDER BY c DESC, t.a")
+    >>> order_of("SELECT a, b AS c FROM t ORDER BY c DESC, t.a")
     ('c', 'a')
     """
     import sqlglot
@@ -148,4 +148,6 @@ def _same(a: Any, b: Any, bound: float) -> bool:
         return a is b
     if bound:
         return abs(float(a) - float(b)) <= bound + abs(float(b)) * 2.0**-44
+    if isinstance(a, float) and isinstance(b, Decimal):  # as pandas holds decimals: the nearest double
+        return a == float(b)
     return bool(a == b)

@@ -39,6 +39,7 @@ from mpc_compiler.ir import (
 )
 from mpc_compiler.ir.show import show_plan
 from mpc_compiler.rules import RULES, SECRET_RULES, rewrite
+from mpc_compiler.rules.bound_quotients import bound_quotients
 from mpc_compiler.rules.carry_late import carry_late
 from mpc_compiler.rules.choose_joins import choose_joins
 from mpc_compiler.rules.compare_exactly import compare_exactly
@@ -123,6 +124,15 @@ def carried(rel: Rel, key: str, names: tuple[str, ...]) -> Rel:
     return make(Aggregate(below, (key,), aggs))
 
 
+def part_of_whole() -> Rel:
+    """What part of the balances over 5 makes of all, in percent."""
+    part = call("where", call("gt", column("balance"), literal(5)), column("balance"), literal(0))
+    both = make(Project(accounts, (Item("part", part), Item("whole", column("balance")))))
+    sums = make(Aggregate(both, (), (Agg("part", "sum", "part"), Agg("whole", "sum", "whole"))))
+    share = call("div", call("mul", literal(100), column("part")), call("nonzero", column("whole")))
+    return make(Project(sums, (Item("percent", share),)))
+
+
 THREE = join(joined, bureau, "id", "person")
 CASES: dict[str, tuple[Rule, Plan]] = {
     "merge_projections": (merge_projections, plan_of(project(project(loans, y="age * 2", id="id"), z="y + id"))),
@@ -181,6 +191,7 @@ CASES: dict[str, tuple[Rule, Plan]] = {
         plan_of(make(Join(filtered(joined, "balance > age"), _oldest(), (), (), "cross"))),
     ),
     "hide_joins": (hide_joins, plan_of(joined)),
+    "bound_quotients": (bound_quotients, plan_of(part_of_whole())),
     "compare_exactly": (compare_exactly, plan_of(above_average())),
     "place_scans_below_a_merge": (
         place_scans,

@@ -104,7 +104,7 @@ def plan_division(expr: Call, types: list[DType], result: DType) -> Division:
             hint="declare tighter ranges (of the divisor: away from 0), or divide at the owner",
             node=expr,
         )
-    small = den.kind == "int" and den_bounds[0] >= 0 and den_bounds[1] <= _SMALL
+    small = den.kind == "int" and den_bounds[0] >= 0 and den_bounds[1] * by <= _SMALL
     small = small and max(map(abs, num.limits)) < _RATIO_NUM and limit < _RATIO_RESULT
     return Division(times, by, after, num_max, (den_bounds[0] * by, den_bounds[1] * by), limit, small)
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import DType, Expr, constant_of
+from mpc_compiler.ir.types import width_of
 
 __all__ = ["WHITESPACE", "changed_text", "concatenated", "liked", "replaced", "substring"]
 
@@ -51,7 +54,11 @@ def substring(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
         raise SchemaError(
             "substring needs a constant start from 1 and a constant length", code="MPC-0105", hint="substring(c, 1, 2)"
         )
-    return _mapped(_column(name, types[0]), lambda text: text[start - 1 : start - 1 + length])
+    made = _mapped(_column(name, types[0]), lambda text: text[start - 1 : start - 1 + length])
+    if made.domain is not None:
+        return made
+    most = _LETTER * length if types[0].text_width is None else min(_LETTER * length, types[0].text_width)
+    return msgspec.structs.replace(made, width=width_of(most))
 
 
 def replaced(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
@@ -74,3 +81,5 @@ def concatenated(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DTy
 
 
 _MOST = 1024
+_LETTER = 4
+"""Bytes of a letter in UTF-8, at most."""

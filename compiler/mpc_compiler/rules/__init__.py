@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mpc_compiler.ir import Plan
+from mpc_compiler.rules.bound_quotients import bound_quotients
 from mpc_compiler.rules.carry_late import carry_late
 from mpc_compiler.rules.choose_joins import choose_joins
 from mpc_compiler.rules.compare_exactly import compare_exactly
@@ -27,6 +28,7 @@ __all__ = ["RULES", "SECRET_RULES", "hide_joins", "rewrite"]
 Rule = Callable[[Plan], Plan]
 
 RULES: tuple[Rule, ...] = (
+    bound_quotients,
     merge_projections,
     compare_exactly,
     sink_rows,
@@ -51,6 +53,7 @@ RULES: tuple[Rule, ...] = (
 """The pipeline."""
 
 SECRET_RULES: tuple[Rule, ...] = (
+    bound_quotients,
     merge_projections,
     compare_exactly,
     raise_above_joins,

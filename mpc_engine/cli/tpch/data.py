@@ -115,10 +115,10 @@ def sources(folder: Path, placement: Placement) -> dict[str, dict[str, Any]]:
 
 
 def _half(folder: Path, name: str, part: int) -> Source:
-    """Every other row, in the order of the file."""
+    """Every other row, in the order of the file; the keys of the table are keys of both halves together."""
     path = str(folder / f"{name}.parquet").replace("'", "''")
     query = f"SELECT * EXCLUDE (file_row_number) FROM read_parquet('{path}', file_row_number = true)"
-    return Source(f"duckdb:{query} WHERE file_row_number % 2 = {part}", keys=[KEYS[name]])
+    return Source(f"duckdb:{query} WHERE file_row_number % 2 = {part}", keys=[KEYS[name]], disjoint=True)
 
 
 def options_of(placement: Placement) -> Mapping[str, bool]:
