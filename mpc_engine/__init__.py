@@ -18,7 +18,7 @@ from mpc_engine.errors import (
     SourceError,
     UnsupportedError,
 )
-from mpc_engine.frame import DataFrame, Scalar, Series
+from mpc_engine.frame import DataFrame, Scalar, Series, concat
 from mpc_engine.io.source import Source
 from mpc_engine.observe import RunReport
 from mpc_engine.session import Session, collect
@@ -42,4 +42,5 @@ __all__ = [
     "UnsupportedError",
     "__version__",
     "collect",
+    "concat",
 ]

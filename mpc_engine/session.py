@@ -9,9 +9,11 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from mpc_compiler.ir import Output, Plan, Rel, Scan, make, walk
 from mpc_engine.config import LocalConfig
@@ -73,6 +75,7 @@ class Session:
         self._refs = dict(refs)
         self._folder = folder
         self._runs = itertools.count(1)
+        self._kept = itertools.count(1)
         self._executor: Executor | None = None
         self._closed = False
         self._lock = threading.RLock()
@@ -260,24 +263,66 @@ class Session:
     @placed
     def collect_frames(self, frames: Sequence[Lazy], *, to: str | Sequence[str] | None = None) -> list[Any]:
         """Run one plan for all frames and return what the receivers get."""
+        from mpc_engine.runtime.results import assemble
+
+        plan = self._plan(frames, to)
+        _, _, reports = self._run(plan, self._compile(plan))
+        found = assemble(plan, reports, self._config.computing, self._config.options.protocol)
+        return [frame._shape(found[output.name]) for frame, output in zip(frames, plan.outputs, strict=True)]
+
+    @placed
+    def persist_frame(self, frame: Lazy) -> Rel:
+        """Run a plan whose result the computing parties keep as shares; returns the relation that stands for it.
+
+        A result that one owner computes alone stays what it is: its owner computes it again.
+        """
+        from mpc_compiler.lower.kept import kept_as
+        from mpc_engine.runtime.results import complete
+
+        name = f"kept{next(self._kept)}"
+        plan = Plan((Output(name, frame._rel, ()),))
+        compiled = self._compile(plan)
+        if compiled.compute is None:
+            return frame._rel
+        kept = kept_as(compiled, name)
+        _, _, reports = self._run(plan, compiled)
+        complete(reports, self._config.computing, self._config.options.protocol)
+        return kept
+
+    def stream_frame(self, frame: Lazy, rows: int, *, to: str | Sequence[str] | None) -> Iterator[Any]:
+        """Run a plan and hand out its result in pieces of so many rows."""
+        from mpc_engine.runtime.results import complete
+        from mpc_engine.runtime.stream import Stream
+
+        if rows < 1:
+            raise SchemaError(f"a piece has at least 1 row, not {rows}", code="MPC-0105")
+        (output,) = self._plan([frame], to).outputs
+        plan = Plan((msgspec.structs.replace(output, chunk=rows),))
+        compiled = self._compile(plan)
+        run, executor, reports = self._run(plan, compiled)
+        config = self._config
+        complete(reports, config.computing, config.options.protocol)
+        pieces = Stream(
+            executor, run, plan.outputs[0], reports, config.computing, config.options.protocol, self._folder
+        )
+        yield from map(frame._shape, pieces)
+
+    def _run(self, plan: Plan, compiled: Compiled) -> tuple[str, Executor, Mapping[str, Report]]:
+        """Let the parties run a plan; returns the name of the run, who ran it and what they answered."""
         from mpc_compiler.serde import encode_plan
         from mpc_engine.runtime.messages import RunRequest
-        from mpc_engine.runtime.results import assemble
 
         if self._closed:
             raise ConfigError("the session is closed", code="MPC-0809", hint="open a new one")
         started = time.perf_counter()
-        plan = self._plan(frames, to)
-        compiled = self._compile(plan)
         with self._lock, Progress("running") as progress:
             progress.update("starting the parties")
             executor = self._start()
             progress.update("computing")
             request = RunRequest(f"run{next(self._runs)}", encode_plan(plan), self._config.options)
             reports = executor.run(request)
-            found = assemble(plan, reports, self._config.computing, self._config.options.protocol)
         self.last_run = self._report(compiled, reports, time.perf_counter() - started)
-        return [frame._shape(found[output.name]) for frame, output in zip(frames, plan.outputs, strict=True)]
+        return request.run, executor, reports
 
     def _report(self, compiled: Compiled, reports: Mapping[str, Report], seconds: float) -> RunReport:
         from mpc_compiler.ir.show import show_plan

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+import mpc_engine as mpc
 from tests.expressions import RATIO, UNIT, Column, Expr, booleans, columns_of, numbers, shown
 from tests.tables import TABLES
 
 __all__ = ["Plan", "compare", "plans"]
 
 Columns = dict[str, Column]
+Calls = list[tuple[str, tuple[Any, ...], dict[str, Any]]]
+"""Methods, one after the other, with their arguments."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,39 @@ class Step:
     def _dropna(self, frame: Any, tables: Any, names: list[str]) -> Any:
         return frame.dropna(subset=names)
 
-    def _merge(self, frame: Any, tables: Any, right: Plan, keys: dict[str, str]) -> Any:
-        return frame.merge(right.on(tables), **keys)
+    def _merge(self, frame: Any, tables: Any, right: Plan, keys: dict[str, Any], most: int = 0) -> Any:
+        other = right.on(tables)
+        if not isinstance(frame, pd.DataFrame):
+            return frame.merge(other, **keys, **({"max_rows": most} if most else {}))
+        if keys.get("how") in ("semi", "anti"):
+            left_on, right_on = (keys.get(side, keys.get("on")) for side in ("left_on", "right_on"))
+            return frame[frame[left_on].isin(other[right_on]) == (keys["how"] == "semi")]
+        return frame.merge(other, **keys)
 
-    def _group(self, frame: Any, tables: Any, keys: list[str], aggs: dict[str, tuple[str, str]]) -> Any:
-        return frame.groupby(keys).agg(**aggs).reset_index()
+    def _concat(self, frame: Any, tables: Any, others: list[Plan], names: list[dict[str, str]]) -> Any:
+        parts = [frame, *(other.on(tables) for other in others)]
+        parts = [part.rename(columns=new)[list(new.values())] for part, new in zip(parts, names, strict=True)]
+        return pd.concat(parts, ignore_index=True) if isinstance(frame, pd.DataFrame) else mpc.concat(parts)
+
+    def _group(
+        self, frame: Any, tables: Any, keys: list[str], aggs: dict[str, tuple[str, Any]], options: dict[str, bool]
+    ) -> Any:
+        return frame.groupby(keys, **options).agg(**aggs).reset_index()
+
+    def _window(self, frame: Any, tables: Any, name: str, keys: list[str], column: str, calls: Calls) -> Any:
+        made = frame.groupby(keys)[column] if keys else frame[column]
+        for method, args, options in calls:
+            made = getattr(made, method)(*args, **options)
+        return frame.assign(**{name: made})
+
+    def _distinct(self, frame: Any, tables: Any, names: list[str], keep: Any) -> Any:
+        return frame.drop_duplicates(subset=names, keep=keep)
+
+    def _tail(self, frame: Any, tables: Any, count: int) -> Any:
+        return frame.tail(count)
+
+    def _ends(self, frame: Any, tables: Any, keys: list[str], method: str, count: int) -> Any:
+        return getattr(frame.groupby(keys), method)(count)
 
     def _total(self, frame: Any, tables: Any, aggs: dict[str, tuple[str, str]]) -> Any:
         if not isinstance(frame, pd.DataFrame):
@@ -215,7 +246,7 @@ def _do_group(draw: st.DrawFn, plan: Plan) -> Plan:
     if not aggs:
         return plan
     columns = {name: replace(plan.columns[name], nullable=False) for name in keys} | made
-    return _then(plan, "group", keys, aggs, columns=columns)
+    return _then(plan, "group", keys, aggs, {}, columns=columns)
 
 
 _STEPS_OF_A_FRAME = (
@@ -271,7 +302,7 @@ def _source(draw: st.DrawFn) -> Plan:
     right = _table(draw, "b")
     if how == "grouped":
         aggs, made = _aggregated(draw, {name: c for name, c in right.columns.items() if name != "x"}, ("id",))
-        right = _then(right, "group", ["id"], aggs, columns={"id": right.columns["id"]} | made)
+        right = _then(right, "group", ["id"], aggs, {}, columns={"id": right.columns["id"]} | made)
     else:
         right = _kept(draw, right)
     plan = _joined(left, right, {"on": "id"})

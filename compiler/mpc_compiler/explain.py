@@ -130,5 +130,6 @@ def _stage(stage: LocalQuery | Align | Compute | Release) -> str:
     if isinstance(stage, Compute):
         columns = sum(len(source.columns) for source in stage.inputs)
         return f"{stage.id}: owners share {columns} columns; one program over shares"
+    pieces = f", {stage.chunk} rows at a time" if stage.chunk else ""
     how = "shares go" if stage.source == "compute" else "its owner sends the rows"
-    return f"release {stage.output}: {how} to {', '.join(stage.receivers)}"
+    return f"release {stage.output}: {how} to {', '.join(stage.receivers)}{pieces}"

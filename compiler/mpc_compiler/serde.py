@@ -18,7 +18,7 @@ from mpc_compiler.ir import rel as rels
 
 __all__ = ["FORMAT", "MAX_BYTES", "decode_plan", "encode_plan", "fingerprint"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of the canonical form."""
 MAX_BYTES = 16 << 20
 """Largest plan that is read."""
@@ -27,8 +27,8 @@ MAX_NODES = 10_000
 _TYPES: dict[str, type[Any]] = {
     str(kind.__struct_config__.tag): kind
     for kind in (
-        rels.Scan, rels.Project, rels.Filter, rels.Join, rels.Union, rels.Aggregate, rels.Sort, rels.Window, rels.Limit,
-        rels.Local, rels.Fit, rels.Apply, rels.Metric,
+        rels.Scan, rels.Kept, rels.Project, rels.Filter, rels.Join, rels.Union, rels.Aggregate, rels.Sort, rels.Window,
+        rels.Limit, rels.Local, rels.Fit, rels.Apply, rels.Metric,
     )
 }  # fmt: skip
 _LINKS = ("input", "model", "left", "right")
@@ -38,6 +38,7 @@ class _Root(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     rel: int
     receivers: tuple[str, ...]
+    chunk: int
 
 
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,7 +68,7 @@ def encode_plan(plan: Plan) -> bytes:
     for node in walk(*(output.rel for output in plan.outputs)):
         index[node] = len(nodes)
         nodes.append(_flat(node, index))
-    roots = [_Root(output.name, index[output.rel], output.receivers) for output in plan.outputs]
+    roots = [_Root(output.name, index[output.rel], output.receivers, output.chunk) for output in plan.outputs]
     return msgspec.json.encode(_Document(FORMAT, nodes, roots), order="sorted")
 
 
@@ -102,7 +103,7 @@ def decode_plan(data: bytes) -> Plan:
         built: list[Rel] = []
         for fields in document.nodes:
             built.append(_node(fields, built))
-        plan = Plan(tuple(Output(root.name, _link(root.rel, built), root.receivers) for root in document.outputs))
+        plan = Plan(tuple(Output(r.name, _link(r.rel, built), r.receivers, r.chunk) for r in document.outputs))
     except (msgspec.MsgspecError, TypeError, ValueError, KeyError, RecursionError) as error:
         raise ProtocolMismatchError(f"malformed plan: {error}", code="MPC-0701") from error
     if encode_plan(plan) != data:

@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from mpc_compiler.check import expr_type, owners_of, schema_of
 from mpc_compiler.errors import ConfigError, SchemaError, UnsupportedError
-from mpc_compiler.ir import Apply, Column, DType, Expr, Item, Join, Project, Rel, Scan, Sort, column, inputs_of, make
-from mpc_engine.frame.place import mark
+from mpc_compiler.ir import (
+    Apply,
+    Call,
+    Column,
+    DType,
+    Expr,
+    Item,
+    Join,
+    Project,
+    Rel,
+    Scan,
+    Sort,
+    Union,
+    Window,
+    column,
+    inputs_of,
+    make,
+    rebuild,
+)
+from mpc_engine.frame.place import mark, placed
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from mpc_compiler.explain import Explanation
 
-__all__ = ["Lazy", "Runner", "common", "fresh", "identity", "one_session", "public_length"]
+__all__ = [
+    "Lazy",
+    "Runner",
+    "beside",
+    "common",
+    "extended",
+    "fresh",
+    "identity",
+    "named_by",
+    "one_session",
+    "public_length",
+]
 
 
 class Runner(Protocol):
@@ -26,25 +57,34 @@ class Runner(Protocol):
     def collect_frames(self, frames: Sequence[Lazy], *, to: str | Sequence[str] | None) -> list[Any]:
         """Run and return what the receivers get."""
 
+    def stream_frame(self, frame: Lazy, rows: int, *, to: str | Sequence[str] | None) -> Iterator[Any]:
+        """Run and return what the receivers get, in pieces."""
+
+    def persist_frame(self, frame: Lazy) -> Rel:
+        """Run and keep the result at the parties."""
+
     def explain_frames(self, frames: Sequence[Lazy], *, stage: str) -> Explanation:
         """Say what would run."""
 
 
 def common(first: Rel, second: Rel) -> Rel:
-    """The relation with the columns of both: one is the other with columns added, or both add columns to a third.
+    """The relation whose rows both have, with the columns of both: each adds columns to one that they share.
 
     Raises
     ------
     SchemaError
         When the rows of the two are not the same.
     """
-    if first == second or _extends(first, second):
+    if first == second:
         return first
-    if _extends(second, first):
-        return second
-    both = _added(first, second)
-    if both is not None:
-        return both
+    grown = dict(_grown(first))
+    for rel, steps in _grown(second):
+        if rel in grown:
+            longer, shorter = (first, steps) if len(grown[rel]) >= len(steps) else (second, grown[rel])
+            made = _regrown(longer, shorter)
+            if made is not None:
+                return mark(made)
+            break
     raise SchemaError(
         "these columns come from different frames, so their rows do not belong together",
         code="MPC-0114",
@@ -66,67 +106,91 @@ def one_session(first: Lazy, second: Lazy) -> None:
         )
 
 
-def _extends(rel: Rel, other: Rel) -> bool:
-    while rel != other:
-        if isinstance(rel, Apply):
-            rel = rel.input
-        elif isinstance(rel, Join) and rel.how == "cross":
-            rel = rel.left
-        elif isinstance(rel, Project):
+def _grown(rel: Rel) -> Iterator[tuple[Rel, tuple[Rel, ...]]]:
+    """``rel`` and what it adds columns to, each with the nodes that add them, innermost first."""
+    steps: tuple[Rel, ...] = ()
+    while True:
+        yield rel, steps
+        if isinstance(rel, Project):
             kept = {item.name for item in rel.items if item.expr == Column(item.name)}
             if not set(schema_of(rel.input).names) <= kept:
-                return False
-            rel = rel.input
-        else:
-            return False
-    return True
+                return
+        elif not isinstance(rel, Apply | Window) and not _adds_one_row(rel):
+            return
+        steps = (rel, *steps)
+        rel = inputs_of(rel)[0]
 
 
-def _added(first: Rel, second: Rel) -> Rel | None:
-    """`first` with the columns that `second` adds to what both start from; None if there is no such thing."""
-    steps: list[Apply | Project | Join] = []
-    base = second
-    while not _extends(first, base):
-        below = inputs_of(base)[0] if isinstance(base, Apply | Project | Join) else base
-        if below == base or not _extends(base, below):
+def _adds_one_row(rel: Rel) -> bool:
+    """Whether a node only sets the columns of one row beside all rows of another relation."""
+    return isinstance(rel, Join) and rel.how == "cross"
+
+
+def _regrown(rel: Rel, steps: Sequence[Rel]) -> Rel | None:
+    """``rel`` with the columns that ``steps`` add; None where a name stands for two different columns."""
+    if not steps:
+        return rel
+    sources = {name: source for _, found in _grown(rel) for step in found for name, source in _added(step).items()}
+    for step in steps:
+        names = set(schema_of(rel).names)
+        new = {name: source for name, source in _added(step).items() if name not in names}
+        if any(sources.get(name, source) != source for name, source in _added(step).items()):
             return None
-        assert isinstance(base, Apply | Project | Join)
-        steps.append(base)
-        base = below
-    made = first
-    for step in reversed(steps):
-        names = set(schema_of(made).names)
         if isinstance(step, Apply):
-            if names & set(step.outputs):
+            if len(new) not in (0, len(step.outputs)):
                 return None
-            made = make(Apply(made, step.model, step.kind, step.method, step.features, step.outputs))
-            continue
-        if isinstance(step, Join):
-            more = set(schema_of(step.right).names)
-            if not more & names:
-                made = make(msgspec.structs.replace(step, left=made))
-            elif not more <= names or not _attached(made, step.right):
+            rel = rebuild(step, (rel, step.model)) if new else rel
+        elif isinstance(step, Window):
+            kept = tuple(win for win in step.wins if win.name in new)
+            rel = make(msgspec.structs.replace(step, input=rel, wins=kept)) if kept else rel
+        elif isinstance(step, Join) and new:
+            if len(new) != len(schema_of(step.right)):
                 return None
-            continue
-        fresh_items = [item for item in step.items if item.expr != Column(item.name)]
-        if names & {item.name for item in fresh_items}:
-            return None
-        kept = [Item(name, column(name)) for name in schema_of(made).names]
-        made = make(Project(made, (*kept, *fresh_items)))
-    return mark(made)
+            rel = rebuild(step, (rel, step.right))
+        elif isinstance(step, Project) and new:
+            rel = extended(rel, {item.name: item.expr for item in step.items if item.name in new})
+    return rel
 
 
-def _attached(rel: Rel, row: Rel) -> bool:
-    """Whether this very row is among those attached to ``rel``."""
-    while True:
-        if isinstance(rel, Join) and rel.how == "cross":
-            if rel.right == row:
-                return True
-            rel = rel.left
-        elif isinstance(rel, Apply | Project):
-            rel = rel.input
-        else:
-            return False
+def _added(step: Rel) -> dict[str, object]:
+    """Names of the columns that a node adds, each with what it is made of."""
+    if isinstance(step, Apply):
+        return dict.fromkeys(step.outputs, (step.model, step.kind, step.method, step.features))
+    if isinstance(step, Window):
+        return {win.name: (step.partition, step.order, win) for win in step.wins}
+    if isinstance(step, Join):
+        return dict.fromkeys(schema_of(step.right).names, step.right)
+    below = set(schema_of(step.input).names) if isinstance(step, Project) else set()
+    return {item.name: item.expr for item in step.items if item.name not in below} if isinstance(step, Project) else {}
+
+
+def extended(rel: Rel, items: Mapping[str, Expr]) -> Rel:
+    """``rel`` with more columns."""
+    if not items:
+        return rel
+    kept = tuple(Item(name, column(name)) for name in schema_of(rel).names)
+    return make(Project(rel, (*kept, *(Item(name, expr) for name, expr in items.items()))))
+
+
+def beside(rel: Rel, one: Rel) -> Rel:
+    """``rel`` with the columns of a relation of one row, whose names it does not have unless they are the same."""
+    if set(schema_of(one).names) <= set(schema_of(rel).names):
+        return rel
+    return make(Join(rel, one, (), (), "cross"))
+
+
+def named_by(label: str, *what: object) -> str:
+    """A column name that stands for ``what`` and nothing else, so that two frames can add the same column."""
+    return f"{label}~{_digest(*what)}"
+
+
+@functools.lru_cache(maxsize=65536)
+def _digest(*what: object) -> str:
+    """Of nodes by their arguments' digests, so that what is shared is looked at once."""
+    parts = [
+        f"{part.op}({','.join(map(_digest, part.args))})" if isinstance(part, Call) else repr(part) for part in what
+    ]
+    return hashlib.sha256(";".join(parts).encode()).hexdigest()[:12]
 
 
 def fresh(base: Rel, name: str) -> str:
@@ -145,10 +209,12 @@ def public_length(base: Rel) -> int:
     UnsupportedError
         When the size depends on private data.
     """
-    while isinstance(base, Project | Sort):
+    while isinstance(base, Project | Sort | Window | Apply):
         base = base.input
     if isinstance(base, Scan):
         return base.rows
+    if isinstance(base, Union):
+        return public_length(base.left) + public_length(base.right)
     raise UnsupportedError(
         "the number of rows is not public", code="MPC-0312", hint="count it: df.agg(n=(column, 'size')).collect()"
     )
@@ -185,6 +251,10 @@ class Lazy:
         schema = schema_of(self._base)
         return {name: expr_type(expr, schema) for name, expr in self._items.items() if name not in self._index}
 
+    def _type(self, name: str) -> DType:
+        """The type of a column or a part of the index."""
+        return expr_type(self._items[name], schema_of(self._base))
+
     @property
     def _owners(self) -> tuple[str, ...]:
         return owners_of(self._rel)
@@ -207,7 +277,54 @@ class Lazy:
         """Run, and return the result to the receiver ``to`` (may be omitted in a local session)."""
         return self._session.collect_frames([self], to=to)[0]
 
+    @placed
+    def iter_chunks(self, chunk_rows: int = 65_536, *, to: str | Sequence[str] | None = None) -> Iterator[Any]:
+        """Run, and return the result in pieces of at most ``chunk_rows`` rows, in order, in bounded memory.
+
+        What is disclosed is the same as for :meth:`collect`. The computing parties keep shares of what was not fetched
+        yet until the last piece, or until the iterator is closed.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> loans = pd.DataFrame({"amount": [100, 250, 80]})
+        >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
+        ...     [len(piece) for piece in session.table("a.t").iter_chunks(2)]
+        [2, 1]
+        """
+        return self._session.stream_frame(self, chunk_rows, to=to)
+
+    @placed
+    def save(self, target: str, *, chunk_rows: int = 65_536) -> None:
+        """Run, and let one receiver write the result to a file, in bounded memory.
+
+        Parameters
+        ----------
+        target : str
+            ``"party:path.parquet"`` or ``"party:path.csv"``. In a local session all parties are on this machine.
+        chunk_rows : int
+            How many rows are in memory at a time.
+
+        Raises
+        ------
+        ConfigError
+            When the target names no party, or no such file can be written.
+        """
+        from mpc_engine.frame.saving import save
+
+        save(self, target, chunk_rows)
+
 
 def identity(rel: Rel) -> dict[str, Expr]:
     """Every column of ``rel`` under its own name."""
     return {name: column(name) for name in schema_of(rel).names}
+
+
+def each(
+    base: Rel, items: Mapping[str, Expr], made: Callable[[Rel, Expr], tuple[Rel, Expr]]
+) -> tuple[Rel, dict[str, Expr]]:
+    """Every column as ``made`` computes it, over one relation."""
+    found: dict[str, Expr] = {}
+    for name, expr in items.items():
+        base, found[name] = made(base, expr)
+    return base, found

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Expr, decimal_literal, literal
 
-__all__ = ["constant", "exact_constant", "no_branch", "plain"]
+__all__ = ["constant", "exact_constant", "no_branch", "plain", "whole_days"]
 
 _DIGITS = 9
 """A float with at most so many digits behind the point stands for the decimal that it is written as."""
@@ -49,6 +49,31 @@ def exact_constant(value: Any) -> Expr:
         if -int(written.as_tuple().exponent) <= _DIGITS:
             return decimal_literal(written)
     return constant(value)
+
+
+def whole_days(value: Any) -> int | None:
+    """The days of a span of time; None of anything else.
+
+    Raises
+    ------
+    UnsupportedError
+        When it is no whole number of days.
+
+    Examples
+    --------
+    >>> whole_days(datetime.timedelta(days=3)), whole_days(3)
+    (3, None)
+    """
+    if type(value).__name__ == "timedelta64" and hasattr(value, "astype"):
+        value = value.astype("timedelta64[us]").item()
+    if not isinstance(value, datetime.timedelta):
+        return None
+    days, rest = divmod(value, datetime.timedelta(days=1))
+    if rest:
+        raise UnsupportedError(
+            f"cannot move dates by {value}", code="MPC-0301", hint="whole days: pd.Timedelta(days=3)", where=""
+        )
+    return days
 
 
 def plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Expr, call, literal
-from mpc_engine.frame.scalar import constant, exact_constant, plain
+from mpc_engine.frame.constants import constant, exact_constant, plain
 
 __all__ = ["cut_expression"]
 

@@ -7,8 +7,6 @@ from typing import Any, NoReturn
 
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import (
-    Agg,
-    Aggregate,
     DType,
     Expr,
     Filter,
@@ -20,19 +18,26 @@ from mpc_compiler.ir import (
     column,
     make,
 )
-from mpc_engine.frame.base import Lazy, common, identity, one_session, public_length
+from mpc_engine.frame.base import Lazy, beside, common, each, extended, fresh, identity, one_session, public_length
+from mpc_engine.frame.constants import constant
+from mpc_engine.frame.counts import value_counts
 from mpc_engine.frame.distinct import distinct
-from mpc_engine.frame.groupby import GroupBy, named_aggs
-from mpc_engine.frame.merge import keys_of, merged
+from mpc_engine.frame.functions import Statistic, degrees, distinct_values, level
+from mpc_engine.frame.groupby import GroupBy
+from mpc_engine.frame.merge import Sides, keys_of, merged
+from mpc_engine.frame.over import Made, Over
+from mpc_engine.frame.pandas_names import missing
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.query import parse_query
-from mpc_engine.frame.series import Series, constant, named_column
-from mpc_engine.frame.summary import Summary, aggregated, correlations, described
+from mpc_engine.frame.scalar import Scalar
+from mpc_engine.frame.series import Series, named_column
+from mpc_engine.frame.summary import Summary, aggregated, correlations, described, totals
+from mpc_engine.frame.windowed import Windowed
 
 __all__ = ["DataFrame"]
 
 
-class DataFrame(Lazy):
+class DataFrame(Windowed, Lazy):
     """A lazy table over several owners' data: pandas' names, and nothing runs before ``collect()``.
 
     Examples
@@ -92,15 +97,10 @@ class DataFrame(Lazy):
             f"cannot select by a {type(key).__name__}", code="MPC-0103", hint="a name, list of names, or mask"
         )
 
-    def __getattr__(self, name: str) -> Series:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        if name in self._items:
-            return self[name]  # type: ignore[no-any-return]
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, [*self._items, *dir(type(self))], n=1)
-        raise AttributeError(f"no column or method {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name in self._items:
+            return self[name]
+        raise missing(self, name, self._items)
 
     @placed
     def __setitem__(self, key: str, value: Any) -> NoReturn:
@@ -132,7 +132,11 @@ class DataFrame(Lazy):
         frame = self
         for name, value in columns.items():
             made = value(frame) if callable(value) else value
-            if isinstance(made, Series):
+            if isinstance(made, Scalar):
+                one_session(self, made)
+                one, expr = made._one
+                frame = frame._with(beside(frame._base, one), frame._items | {name: expr})
+            elif isinstance(made, Series):
                 one_session(self, made)
                 frame = frame._with(common(frame._base, made._base), frame._items | {name: made._expr})
             else:
@@ -196,28 +200,26 @@ class DataFrame(Lazy):
         return frame
 
     @placed
-    def drop_duplicates(self, *, subset: Sequence[str] | None = None) -> DataFrame:
-        """Different rows of a frame that is sorted by all its columns, in that order.
+    def drop_duplicates(self, subset: str | Sequence[str] | None = None, *, keep: str | bool = "first") -> DataFrame:
+        """One row of those that have the same values in ``subset`` (default: all columns), in their order.
 
-        pandas keeps the first of equal rows; where those stand is only told apart without an order of its own when the
-        rows are sorted. Columns must be whole numbers, texts, booleans or dates, without missing values.
-
-        Raises
-        ------
-        UnsupportedError
-            When the frame is not sorted by all its columns, or ``subset`` leaves one out.
+        Parameters
+        ----------
+        subset : str or sequence of str, optional
+        keep : {"first", "last", False}
+            Which of them; False: rows that have no equal.
 
         Examples
         --------
         >>> import pandas as pd, mpc_engine as mpc
         >>> loans = pd.DataFrame({"city": ["Bern", "Basel", "Bern"], "year": [2024, 2023, 2024]})
         >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
-        ...     session.table("a.t").sort_values(["city", "year"]).drop_duplicates().collect()
+        ...     session.table("a.t").drop_duplicates().collect()
             city  year
-        0  Basel  2023
-        1   Bern  2024
+        0   Bern  2024
+        1  Basel  2023
         """
-        return distinct(self, self.columns if subset is None else list(subset))
+        return distinct(self, self.columns if subset is None else keys_of(subset), keep)
 
     @placed
     def merge(
@@ -229,41 +231,99 @@ class DataFrame(Lazy):
         right_on: str | Sequence[str] | None = None,
         how: str = "inner",
         suffixes: tuple[str, str] = ("_x", "_y"),
+        indicator: bool | str = False,
+        hidden: bool = False,
+        max_rows: int | None = None,
     ) -> DataFrame:
-        """Inner join on keys that are unique at each owner, in the order of the left rows.
+        """Rows of two frames that agree in their keys, with pandas' columns and order.
 
-        Between two owners this is a private set intersection: both owners learn which of their rows match,
-        and every computing party learns how many do. ``explain()`` lists it.
+        Missing keys match each other, as in pandas. Where a key repeats on both sides the number of pairs depends on
+        secrets, and ``max_rows`` must bound it; one side's key is unique where its profile says so, after
+        ``groupby``, or where :class:`mpc_engine.Source` declares it.
+
+        Parameters
+        ----------
+        right : DataFrame
+        on, left_on, right_on : str or sequence of str
+            The keys; without any, all names that both frames have.
+        how : {"inner", "left", "right", "outer", "semi", "anti"}
+            ``semi`` keeps the rows of this frame that have a match, ``anti`` those that have none, each once.
+        suffixes : tuple of str
+            For other names that both frames have.
+        indicator : bool or str
+            Adds a text column, ``_merge`` or so named: both, left_only or right_only.
+        hidden : bool
+            Match on shares even where owners could intersect their keys.
+        max_rows : int, optional
+            Most pairs of rows that match, where keys repeat on both sides; that there are more would be an error.
+
+        Notes
+        -----
+        An inner merge of two owners on unique keys is a private set intersection unless it is ``hidden``: both owners
+        learn which of their rows match, and every computing party learns how many do. All others disclose nothing.
+        ``explain()`` says which it is.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> tables = {"bank": {"loans": pd.DataFrame({"id": [1, 2, 3], "amount": [100, 250, 80]})},
+        ...           "bureau": {"scores": pd.DataFrame({"id": [3, 1, 9], "score": [700, 640, 800]})}}
+        >>> with mpc.Session.local(tables, protocol="plaintext", executor="threads") as session:
+        ...     loans, scores = session.table("bank.loans"), session.table("bureau.scores")
+        ...     loans.merge(scores, on="id", how="outer", indicator=True).collect()
+           id  amount  score      _merge
+        0   1   100.0  640.0        both
+        1   2   250.0    NaN   left_only
+        2   3    80.0  700.0        both
+        3   9     NaN  800.0  right_only
         """
-        if how != "inner":
-            raise UnsupportedError(f"merge(how={how!r}) is not supported", code="MPC-0309", hint="how='inner'")
         one_session(self, right)
         left_keys, right_keys = keys_of(on, left_on), keys_of(on, right_on)
+        if on is None and left_on is None and right_on is None:
+            left_keys = right_keys = [name for name in self.columns if name in right.columns]
         if not left_keys or len(left_keys) != len(right_keys):
-            raise SchemaError("merge needs on=, or left_on= and right_on= of equal length", code="MPC-0107")
+            raise SchemaError(
+                "merge needs on=, or left_on= and right_on= of equal length, or columns of the same name",
+                code="MPC-0107",
+            )
         for frame, keys in ((self, left_keys), (right, right_keys)):
             for name in keys:
-                key = named_column(frame._session, frame._base, frame._items, (), name)
-                if key.dtype.nullable:
-                    raise SchemaError(
-                        f"the merge key {name!r} has missing values",
-                        code="MPC-0109",
-                        hint=f"drop them first: df[df[{name!r}].notna()]",
-                    )
-        return merged(self, right, left_keys, right_keys, suffixes)
+                named_column(frame._session, frame._base, frame._items, (), name)
+        sides = Sides(self, right, left_keys, right_keys, suffixes)
+        return merged(sides, how, indicator=indicator, hidden=hidden, max_rows=max_rows)
 
     @placed
     def groupby(
-        self, by: str | Sequence[str], *, sort: bool = True, dropna: bool = True, as_index: bool = True
+        self,
+        by: str | Series | Sequence[str | Series],
+        *,
+        sort: bool = True,
+        dropna: bool = True,
+        as_index: bool = True,
     ) -> GroupBy:
-        """Group by columns; the groups that occur, and how many, are part of what the receiver learns."""
-        if not sort or not dropna:
-            option = "sort=False" if not sort else "dropna=False"
-            raise UnsupportedError(f"groupby({option}) is not supported", code="MPC-0314", hint="leave it out")
-        keys = keys_of(by, None)
-        for name in keys:
-            named_column(self._session, self._base, self._items, (), name)
-        return GroupBy(self, tuple(keys), as_index=as_index)
+        """Group by columns; the groups that occur, and how many, are part of what the receiver learns.
+
+        Parameters
+        ----------
+        by : str, Series, or several
+            Columns of this frame, or computed from them. Not floats: ``cut`` makes bins of them.
+        sort : bool
+            Whether groups come in the order of their keys, or of their first rows.
+        dropna : bool
+            Whether rows with a missing key are left out, or form a group of their own, which comes last.
+        as_index : bool
+            Whether keys become the index of what is collected.
+        """
+        frame, keys = self, list[str]()
+        for key in [by] if isinstance(by, str | Series) else by:
+            if isinstance(key, Series):
+                name = key.name if not key.name.startswith("~") else f"key_{len(keys)}"
+                frame = frame.assign(**{name: key})
+                keys.append(name)
+            else:
+                named_column(self._session, self._base, self._items, (), key)
+                keys.append(key)
+        return GroupBy(frame, tuple(keys), as_index=as_index, sort=sort, dropna=dropna)
 
     @placed
     def agg(self, spec: Any = None, /, **aggs: tuple[str, str]) -> Any:
@@ -273,7 +333,8 @@ class DataFrame(Lazy):
         ----------
         spec : dict, list or str
             Functions of columns, ``{"amount": ["sum", "mean"], "age": "max"}``, or functions of every column:
-            ``sum mean count size min max var std``.
+            ``sum mean count size min max var std median quantile nunique first last``, or functions that call one:
+            ``lambda c: c.quantile(0.9)``.
         **aggs : tuple of str
             Named ones: ``total=("amount", "sum")``, which give a lazy frame of one row.
 
@@ -297,19 +358,20 @@ class DataFrame(Lazy):
             for name in spec if isinstance(spec, Mapping) else ():
                 named_column(self._session, self._base, self._items, (), name)
             return aggregated(self, self._shown, spec)
-        made = named_aggs(aggs)
-        if any(agg.function in ("var", "std") for agg in made):
-            return GroupBy(self, (), as_index=False).agg(**aggs)
-        base = mark(make(Aggregate(self._rel, (), made)))
-        return DataFrame(self._session, base, identity(base))
+        return GroupBy(self, (), as_index=False).agg(**aggs)
 
     @property
     def _shown(self) -> dict[str, Expr]:
         return {name: self._items[name] for name in self.columns}
 
     @placed
-    def describe(self) -> Summary:
-        """Count, mean, standard deviation, least and largest value of numeric columns; quantiles are left out.
+    def describe(self, *, percentiles: Sequence[float] | None = None) -> Summary:
+        """Count, mean, standard deviation, least value, quartiles and largest value of numeric columns.
+
+        Parameters
+        ----------
+        percentiles : sequence of float, optional
+            Other levels than 0.25, 0.5 and 0.75; each costs a sort on shares.
 
         The error of ``std`` on shares is that of :meth:`Series.std`.
 
@@ -324,9 +386,12 @@ class DataFrame(Lazy):
         mean   160.000000
         std     79.372539
         min    100.000000
+        25%    115.000000
+        50%    130.000000
+        75%    190.000000
         max    250.000000
         """
-        return described(self, self._shown)
+        return described(self, self._shown, percentiles)
 
     @placed
     def corr(self) -> Summary:
@@ -339,16 +404,35 @@ class DataFrame(Lazy):
         return correlations(self, self._shown)
 
     @placed
-    def sort_values(self, by: str | Sequence[str], *, ascending: bool | Sequence[bool] = True) -> DataFrame:
-        """Rows sorted by columns; missing values come last."""
+    def sort_values(
+        self,
+        by: str | Sequence[str],
+        *,
+        ascending: bool | Sequence[bool] = True,
+        na_position: str = "last",
+        ignore_index: bool = True,
+        kind: str = "stable",
+    ) -> DataFrame:
+        """Rows sorted by columns; equal ones keep their order. Missing values come last, or first.
+
+        ``ignore_index`` and ``kind`` change nothing: rows have no index, and every sort is stable.
+        """
         names = keys_of(by, None)
         flags = [ascending] * len(names) if isinstance(ascending, bool) else list(ascending)
         if len(flags) != len(names):
             raise SchemaError("ascending needs one flag for each column", code="MPC-0105")
-        for name in names:
-            named_column(self._session, self._base, self._items, (), name)
-        order = tuple(SortBy(name, flag) for name, flag in zip(names, flags, strict=True))
-        return self._over(make(Sort(self._rel, order)))
+        if na_position not in ("first", "last"):
+            raise SchemaError(f"na_position={na_position!r} is neither first nor last", code="MPC-0105")
+        order: list[SortBy] = []
+        missing_: dict[str, Expr] = {}
+        for name, flag in zip(names, flags, strict=True):
+            key = named_column(self._session, self._base, self._items, (), name)
+            if na_position == "first" and key.dtype.nullable:
+                missing_[f"{name}~missing"] = call("isna", key._expr)
+                order.append(SortBy(f"{name}~missing", False))
+            order.append(SortBy(name, flag))
+        rel = make(Sort(self._with(self._base, self._items | missing_)._rel, tuple(order)))
+        return self._with(mark(rel), {name: column(name) for name in self._items})
 
     @placed
     def head(self, n: int = 5) -> DataFrame:
@@ -364,12 +448,121 @@ class DataFrame(Lazy):
         return self.sort_values(columns).head(n)
 
     @placed
-    def value_counts(self, subset: str | Sequence[str]) -> Series:
-        """Number of rows of each combination, most frequent first."""
-        names = keys_of(subset, None)
-        counts = make(Aggregate(self[names]._rel, tuple(names), (Agg("count", "size"),)))
-        base = mark(make(Sort(counts, (SortBy("count", False),))))
-        return Series(self._session, base, column("count"), "count", {name: column(name) for name in names})
+    def tail(self, n: int = 5) -> DataFrame:
+        """The last ``n`` rows."""
+        base, place = Over(self._rel).position()
+        name = fresh(base, "~place")
+        last = make(Limit(make(Sort(extended(base, {name: place}), (SortBy(name, False),))), n))
+        return self._with(mark(make(Sort(last, (SortBy(name),)))), {key: column(key) for key in self._items})
+
+    @placed
+    def value_counts(
+        self,
+        subset: str | Sequence[str] | None = None,
+        *,
+        normalize: bool = False,
+        sort: bool = True,
+        ascending: bool = False,
+        dropna: bool = True,
+    ) -> Series:
+        """Number of rows of each combination, most frequent first; see :meth:`Series.value_counts`."""
+        names = self.columns if subset is None else keys_of(subset)
+        for name in names:
+            named_column(self._session, self._base, self._items, (), name)
+        return value_counts(self, names, normalize=normalize, sort=sort, ascending=ascending, dropna=dropna)
+
+    def _windowed(self, made: Callable[[Rel, Expr], Made]) -> DataFrame:
+        base, items = each(self._base, self._shown, made)
+        return self._with(base, {name: self._items[name] for name in self._index} | items)
+
+    @placed
+    def _totals(self, how: Statistic) -> Summary:
+        return totals(self, self._shown, how)
+
+    def sum(self) -> Summary:
+        """Sum of each column."""
+        return self._totals(Statistic("sum"))
+
+    def mean(self) -> Summary:
+        """Mean of each column."""
+        return self._totals(Statistic("mean"))
+
+    def count(self) -> Summary:
+        """Number of present values of each column."""
+        return self._totals(Statistic("count"))
+
+    def min(self) -> Summary:
+        """Smallest value of each column."""
+        return self._totals(Statistic("min"))
+
+    def max(self) -> Summary:
+        """Largest value of each column."""
+        return self._totals(Statistic("max"))
+
+    def median(self) -> Summary:
+        """Median of each column."""
+        return self._totals(Statistic("median"))
+
+    @placed
+    def quantile(self, q: float = 0.5, *, interpolation: str = "linear") -> Summary:
+        """Quantile of each column."""
+        return self._totals(Statistic("quantile", level(q, interpolation)))
+
+    @placed
+    def var(self, *, ddof: int = 1) -> Summary:
+        """Variance of each column; its error is that of :meth:`Series.var`."""
+        return self._totals(Statistic("var", degrees(ddof)))
+
+    @placed
+    def std(self, *, ddof: int = 1) -> Summary:
+        """Standard deviation of each column."""
+        return self._totals(Statistic("std", degrees(ddof)))
+
+    @placed
+    def nunique(self, *, dropna: bool = True) -> Summary:
+        """Number of different values of each column."""
+        return self._totals(distinct_values(dropna=dropna))
+
+    @placed
+    def astype(self, dtype: Any) -> DataFrame:
+        """Cast all columns, or those of a dictionary."""
+        given = dtype if isinstance(dtype, Mapping) else dict.fromkeys(self.columns, dtype)
+        return self.assign(**{name: self[name].astype(kind) for name, kind in given.items()})
+
+    @placed
+    def round(self, decimals: int | Mapping[str, int] = 0) -> DataFrame:
+        """Round the numeric columns, or those of a dictionary; see :meth:`Series.round`."""
+        numeric = [name for name in self.columns if self._type(name).kind in ("int", "float")]
+        given = decimals if isinstance(decimals, Mapping) else dict.fromkeys(numeric, decimals)
+        return self.assign(**{name: self[name].round(places) for name, places in given.items()})
+
+    def abs(self) -> DataFrame:
+        """Magnitude of all values."""
+        return self._each(lambda name, expr: call("abs", expr))
+
+    @placed
+    def clip(self, lower: float | None = None, upper: float | None = None) -> DataFrame:
+        """Limit all values to constants."""
+        return self._each(lambda name, expr: call("clip", expr, constant(lower), constant(upper)))
+
+    @placed
+    def persist(self) -> DataFrame:
+        """Run now, and keep the result as shares at the computing parties: later queries of the session start from it.
+
+        Nobody learns anything. What one owner computes alone is not kept, since it costs little to compute again.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> tables = {"bank": {"loans": pd.DataFrame({"id": [1, 2, 3], "amount": [100, 250, 80]})},
+        ...           "bureau": {"scores": pd.DataFrame({"id": [3, 1, 9], "score": [700, 640, 800]})}}
+        >>> with mpc.Session.local(tables, protocol="plaintext", executor="threads") as session:
+        ...     both = session.table("bank.loans").merge(session.table("bureau.scores"), on="id").persist()
+        ...     mpc.collect(both.amount.sum(), both.score.max())
+        [180, 700]
+        """
+        base = mark(self._session.persist_frame(self))
+        return DataFrame(self._session, base, identity(base), self._index)
 
     def pipe(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """``function(self, ...)``."""

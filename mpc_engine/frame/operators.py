@@ -6,8 +6,8 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from mpc_compiler.errors import UnsupportedError
+from mpc_engine.frame.constants import plain, whole_days
 from mpc_engine.frame.place import placed
-from mpc_engine.frame.scalar import plain, whole_days
 
 if TYPE_CHECKING:
     from mpc_engine.frame.series import Series

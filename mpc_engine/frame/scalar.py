@@ -1,93 +1,62 @@
-"""Constants of expressions, and single lazy values."""
+"""Single lazy values."""
 
 from __future__ import annotations
 
-import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mpc_compiler.errors import SchemaError, UnsupportedError
-from mpc_compiler.ir import Expr, decimal_literal, literal
-from mpc_engine.frame.base import Lazy
+from mpc_compiler.errors import SchemaError
+from mpc_compiler.ir import Expr, Item, Output, Plan, Project, Rel, call, column, make
+from mpc_engine.frame.base import Lazy, beside, named_by, one_session
+from mpc_engine.frame.constants import constant, no_branch, plain
+from mpc_engine.frame.operators import Operators
 from mpc_engine.frame.place import placed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Scalar", "constant", "exact_constant", "no_branch", "plain", "whole_days"]
-
-_DIGITS = 9
-"""A float with at most so many digits behind the point stands for the decimal that it is written as."""
+__all__ = ["Scalar"]
 
 
-def constant(value: Any) -> Expr:
-    """A Python, numpy, or date constant as an expression; None and NaN stand for a missing value."""
-    value = plain(value)
-    if value is None or (isinstance(value, float) and value != value):
-        return literal(None)
-    if isinstance(value, Decimal):
-        return decimal_literal(value)
-    if isinstance(value, datetime.datetime):
-        return literal(value.isoformat(sep=" "))
-    if isinstance(value, datetime.date):
-        return literal(value.isoformat())
-    if not isinstance(value, bool | int | float | str):
-        raise SchemaError(
-            f"cannot use a {type(value).__name__} here", code="MPC-0103", hint="a number, text, bool or date"
-        )
-    return literal(value)
-
-
-def exact_constant(value: Any) -> Expr:
-    """A constant beside a decimal column: a float is the decimal that it is written as, if that is short.
+class Scalar(Operators, Lazy):
+    """A single lazy value, such as ``df["amount"].sum()``; arithmetic with columns and other values is lazy, too.
 
     Examples
     --------
-    >>> exact_constant(0.05), exact_constant(1 / 3), exact_constant(2)
-    (0.05, 0.3333333333333333, 2)
-    >>> exact_constant(0.05).op
-    'decimal'
+    >>> import pandas as pd, mpc_engine as mpc
+    >>> loans = pd.DataFrame({"amount": [100, 250, 80]})
+    >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
+    ...     amount = session.table("a.t").amount
+    ...     [x.collect() for x in (amount.max() - amount.min(), (amount > amount.mean()).sum())]
+    [170, 1]
     """
-    value = plain(value)
-    if isinstance(value, float) and value - value == 0:
-        written = Decimal(repr(value))
-        if -int(written.as_tuple().exponent) <= _DIGITS:
-            return decimal_literal(written)
-    return constant(value)
 
+    @property
+    def _one(self) -> tuple[Rel, Expr]:
+        """The value as the only column of a relation of one row, under a name that stands for this value only."""
+        from mpc_compiler.serde import fingerprint
 
-def whole_days(value: Any) -> int | None:
-    """The days of a span of time; None of anything else.
+        (expr,) = self._items.values()
+        plain_ = make(Project(self._base, (Item("value", expr),)))
+        name = named_by("value", fingerprint(Plan((Output("value", plain_, ()),))))
+        return make(Project(self._base, (Item(name, expr),))), column(name)
 
-    Raises
-    ------
-    UnsupportedError
-        When it is no whole number of days.
-
-    Examples
-    --------
-    >>> whole_days(datetime.timedelta(days=3)), whole_days(3)
-    (3, None)
-    """
-    if type(value).__name__ == "timedelta64" and hasattr(value, "astype"):
-        value = value.astype("timedelta64[us]").item()
-    if not isinstance(value, datetime.timedelta):
-        return None
-    days, rest = divmod(value, datetime.timedelta(days=1))
-    if rest:
-        raise UnsupportedError(
-            f"cannot move dates by {value}", code="MPC-0301", hint="whole days: pd.Timedelta(days=3)", where=""
-        )
-    return days
-
-
-def plain(value: Any) -> Any:
-    """A numpy scalar as Python's own; anything else as it is."""
-    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
-
-
-class Scalar(Lazy):
-    """A single lazy value, such as ``df["amount"].sum()``."""
+    @placed
+    def _apply(self, op: str, *others: Any, reverse: bool = False) -> Any:
+        base, value = self._one
+        args: list[Expr] = [value]
+        for other in others:
+            if isinstance(other, Scalar):
+                one_session(self, other)
+                one, expr = other._one
+                base = beside(base, one)
+                args.append(expr)
+            elif isinstance(other, Operators):
+                return other._apply(op, self, reverse=not reverse)
+            elif isinstance(other, Lazy):
+                raise SchemaError(f"cannot combine a value with a {type(other).__name__}", code="MPC-0103")
+            else:
+                args.append(constant(other))
+        return Scalar(self._session, base, {"value": call(op, *(reversed(args) if reverse else args))})
 
     def _shape(self, data: pd.DataFrame) -> Any:
         return plain(data.iloc[0, 0])
@@ -104,17 +73,10 @@ class Scalar(Lazy):
         no_branch()
 
     @placed
-    def _compare(self, other: object) -> bool:
-        no_branch()
+    def _compare(self, other: object) -> Any:
+        if isinstance(other, Operators) and not isinstance(other, Scalar):
+            return NotImplemented
+        return no_branch()
 
-    __lt__ = __le__ = __gt__ = __ge__ = _compare
-
-
-def no_branch() -> NoReturn:
-    """Refuse to turn a secret into a decision of the program."""
-    raise UnsupportedError(
-        "the program cannot branch on a secret value",
-        code="MPC-0310",
-        hint="use a filter or where(), or collect() the value if its disclosure is allowed",
-        where="",
-    )
+    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compare
+    __hash__ = None  # type: ignore[assignment]

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from mpc_compiler.check import require, schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import (
-    Agg,
-    Aggregate,
     DType,
     Expr,
     Filter,
-    Item,
-    Project,
-    Sort,
-    SortBy,
     call,
-    column,
     literal,
     make,
 )
 from mpc_engine.frame.accessors import DateParts, TextMethods
-from mpc_engine.frame.base import Lazy, Runner, common, one_session, public_length
+from mpc_engine.frame.base import Lazy, Runner, beside, common, one_session, public_length
+from mpc_engine.frame.constants import constant, exact_constant, no_branch
 from mpc_engine.frame.cut import cut_expression
 from mpc_engine.frame.operators import Operators
+from mpc_engine.frame.over import Made
+from mpc_engine.frame.pandas_names import missing
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.reductions import Reductions
-from mpc_engine.frame.scalar import Scalar, constant, exact_constant, no_branch
+from mpc_engine.frame.scalar import Scalar
+from mpc_engine.frame.windowed import Windowed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +57,7 @@ _CASTS = {int: "int", "int": "int", "int64": "int", float: "float", "float": "fl
           bool: "bool", "bool": "bool"}  # fmt: skip
 
 
-class Series(Operators, Reductions):
+class Series(Operators, Reductions, Windowed):
     """A lazy column of a frame: expressions build a plan, ``collect()`` runs it.
 
     Examples
@@ -104,11 +101,23 @@ class Series(Operators, Reductions):
                 base = common(base, other._base)
                 args.append(other._expr)
                 name = name if other.name == name else "~value"
+            elif isinstance(other, Scalar):
+                one_session(self, other)
+                one, expr = other._one
+                base = beside(base, one)
+                args.append(expr)
             elif isinstance(other, Lazy):
                 raise SchemaError(f"cannot combine a column with a {type(other).__name__}", code="MPC-0103")
             else:
                 args.append(exact_constant(other) if decimal else constant(other))
         return self._made(base, call(op, *(reversed(args) if reverse else args)), name)
+
+    def _windowed(self, made: Callable[[Rel, Expr], Made]) -> Series:
+        base, expr = made(self._base, self._expr)
+        return self._made(base, expr)
+
+    def __getattr__(self, name: Text) -> Any:
+        raise missing(self, name, ())
 
     @placed
     def __bool__(self) -> bool:
@@ -148,6 +157,10 @@ class Series(Operators, Reductions):
     @placed
     def isin(self, values: Iterable[Any]) -> Series:
         """Whether each value is one of the constants ``values``."""
+        if isinstance(values, Lazy):
+            raise UnsupportedError(
+                "isin of a column", code="MPC-0301", hint="merge(other, on=key, how='semi') keeps the rows that match"
+            )
         return self._apply("isin", *(value for value in values))
 
     def between(self, left: Any, right: Any) -> Series:
@@ -280,6 +293,10 @@ class Series(Operators, Reductions):
         """Parts of dates, computed by the column's owner."""
         return DateParts(self)
 
+    def persist(self) -> Series:
+        """Run now, and keep the result as shares at the computing parties; see :meth:`DataFrame.persist`."""
+        return self.to_frame().persist()[self.name]  # type: ignore[no-any-return]
+
     def to_frame(self) -> Any:
         """A frame of this column."""
         from mpc_engine.frame.dataframe import DataFrame
@@ -287,12 +304,28 @@ class Series(Operators, Reductions):
         return DataFrame(self._session, self._base, dict(self._items), self._index)
 
     @placed
-    def value_counts(self) -> Series:
-        """Number of rows of each value, most frequent first; discloses the values that occur and their counts."""
-        inner = make(Project(self._base, (Item(self.name, self._expr),)))
-        counts = make(Aggregate(inner, (self.name,), (Agg("count", "size"),)))
-        base = mark(make(Sort(counts, (SortBy("count", False),))))
-        return Series(self._session, base, column("count"), "count", {self.name: column(self.name)})
+    def value_counts(
+        self, *, normalize: bool = False, sort: bool = True, ascending: bool = False, dropna: bool = True
+    ) -> Series:
+        """Number of rows of each value, most frequent first; discloses the values that occur and their counts.
+
+        Parameters
+        ----------
+        normalize : bool
+            Parts of all rows instead.
+        sort, ascending : bool
+            By count, most frequent first; values with one count in their own order. Without ``sort``: by value.
+        dropna : bool
+            Whether missing values are left out.
+        """
+        from mpc_engine.frame.counts import value_counts
+
+        return value_counts(self, [self.name], normalize=normalize, sort=sort, ascending=ascending, dropna=dropna)
+
+    @placed
+    def drop_duplicates(self, *, keep: Text | bool = "first") -> Series:
+        """Different values, in the order of their first (or last) rows."""
+        return self.to_frame().drop_duplicates(keep=keep)[self.name]  # type: ignore[no-any-return]
 
     @placed
     def sort_values(self, *, ascending: bool = True) -> Series:
@@ -317,6 +350,11 @@ class Series(Operators, Reductions):
     def head(self, n: int = 5) -> Series:
         """The first ``n`` rows."""
         return self.to_frame().head(n)[self.name]  # type: ignore[no-any-return]
+
+    @placed
+    def tail(self, n: int = 5) -> Series:
+        """The last ``n`` rows."""
+        return self.to_frame().tail(n)[self.name]  # type: ignore[no-any-return]
 
     def __repr__(self) -> Text:
         return f"<lazy column {self.name!r}: {self.dtype!r}; owners: {', '.join(self._owners)}; .collect() computes it>"

@@ -9,17 +9,16 @@ from mpc_compiler.check import expr_type, schema_of
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Expr
 from mpc_engine.frame.base import Lazy
+from mpc_engine.frame.constants import plain
+from mpc_engine.frame.functions import Statistic, level, statistic
 from mpc_engine.frame.moments import Moments
-from mpc_engine.frame.scalar import plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Summary", "aggregated", "correlations", "described"]
+__all__ = ["Summary", "aggregated", "correlations", "described", "quantiles", "totals"]
 
-_DESCRIBED = ("count", "mean", "std", "min", "max")
-
-Cells = Mapping[str, Mapping[str, Expr]]
+Cells = Mapping[str, Mapping[Any, Expr]]
 """By column, then by row."""
 
 
@@ -46,27 +45,46 @@ class Summary(Lazy):
         return f"<lazy summary; .collect() computes it; owners: {', '.join(self._owners)}>"
 
 
-def aggregated(frame: Lazy, columns: Mapping[str, Expr], spec: Any) -> Summary:
+def aggregated(frame: Lazy, columns: Mapping[str, Expr], spec: Any, *, flat: bool = False) -> Summary:
     """``df.agg({"a": ["sum", "mean"], "b": "max"})``, a list for all columns, or one function for all."""
     if not isinstance(spec, Mapping):
         spec = dict.fromkeys(columns, spec)
-    flat = all(isinstance(functions, str) for functions in spec.values())
+    single = all(isinstance(functions, str) or callable(functions) for functions in spec.values())
     moments = Moments(frame._base, {})
     cells: dict[str, dict[str, Expr]] = {}
     for name, functions in spec.items():
-        for function in [functions] if isinstance(functions, str) else _listed(name, functions):
-            column, row = (_VALUE, name) if flat else (name, function)
-            cells.setdefault(column, {})[row] = moments.statistic(columns[name], function)
+        for function in [functions] if isinstance(functions, str) or callable(functions) else _listed(name, functions):
+            column, row = (_VALUE, name) if single else (name, _label(function))
+            cells.setdefault(column, {})[row] = moments.statistic(columns[name], statistic(function))
     if not cells:
         raise SchemaError("agg needs at least one aggregate", code="MPC-0115", hint='agg({"amount": ["sum", "mean"]})')
-    return Summary(frame, moments, cells, flat=flat)
+    return Summary(frame, moments, cells, flat=flat or single)
+
+
+def totals(frame: Lazy, columns: Mapping[str, Expr], how: Statistic) -> Summary:
+    """One function of every column, as ``df.sum()``."""
+    moments = Moments(frame._base, {})
+    return Summary(
+        frame, moments, {_VALUE: {name: moments.statistic(expr, how) for name, expr in columns.items()}}, flat=True
+    )
+
+
+def quantiles(of: Lazy, expr: Expr, levels: Sequence[float]) -> Summary:
+    """Several quantiles of a column."""
+    moments = Moments(of._base, {})
+    cells = {q: moments.statistic(expr, Statistic("quantile", q)) for q in levels}
+    return Summary(of, moments, {_VALUE: cells}, flat=True)
+
+
+def _label(function: Any) -> str:
+    return function if isinstance(function, str) else getattr(function, "__name__", str(function))
 
 
 _VALUE = "value"
 
 
 def _listed(name: str, functions: Any) -> Sequence[str]:
-    if not isinstance(functions, list | tuple) or not all(isinstance(function, str) for function in functions):
+    if not isinstance(functions, list | tuple) or not all(isinstance(f, str) or callable(f) for f in functions):
         raise SchemaError(
             f"agg of {name!r} needs function names", code="MPC-0115", hint='agg({"amount": ["sum", "mean"]})'
         )
@@ -83,11 +101,16 @@ def _numeric(frame: Lazy, columns: Mapping[str, Expr], what: str) -> dict[str, E
     return chosen
 
 
-def described(frame: Lazy, columns: Mapping[str, Expr], *, flat: bool = False) -> Summary:
-    """Count, mean, std, min and max of the numeric columns."""
+def described(
+    frame: Lazy, columns: Mapping[str, Expr], percentiles: Sequence[float] | None = None, *, flat: bool = False
+) -> Summary:
+    """Count, mean, std, min, quantiles and max of the numeric columns."""
+    levels = sorted(map(level, (0.25, 0.5, 0.75) if percentiles is None else percentiles))
+    rows = {how: Statistic(how) for how in ("count", "mean")} | {"std": Statistic("std", 1), "min": Statistic("min")}
+    rows |= {f"{100 * q:g}%": Statistic("quantile", q) for q in levels} | {"max": Statistic("max")}
     moments = Moments(frame._base, {})
     cells = {
-        name: {function: moments.statistic(expr, function) for function in _DESCRIBED}
+        name: {row: moments.statistic(expr, how) for row, how in rows.items()}
         for name, expr in _numeric(frame, columns, "describe").items()
     }
     return Summary(frame, moments, cells, flat=flat)

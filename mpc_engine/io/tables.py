@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from mpc_engine.errors import ProtocolMismatchError
@@ -9,7 +10,7 @@ from mpc_engine.errors import ProtocolMismatchError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["from_ipc", "to_ipc"]
+__all__ = ["from_ipc", "in_pieces", "to_ipc"]
 
 
 def to_ipc(table: pa.Table) -> bytes:
@@ -20,6 +21,13 @@ def to_ipc(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
+
+
+def in_pieces(data: bytes, rows: int) -> Iterator[bytes]:
+    """An Arrow IPC stream as several of so many rows each; at least one."""
+    table = from_ipc(data)
+    for start in range(0, max(table.num_rows, 1), rows):
+        yield to_ipc(table.slice(start, rows))
 
 
 def from_ipc(data: bytes) -> pa.Table:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from mpc_engine.errors import MpcError
-from mpc_engine.runtime.messages import PartySetup, Report, RunRequest, decode, encode
+from mpc_engine.runtime.messages import Fetch, PartySetup, Report, RunRequest, decode, encode
 
 __all__ = ["Executor", "RayExecutor", "ThreadsExecutor", "executor_for"]
 
@@ -38,6 +38,16 @@ class Executor(ABC):
         ------
         MpcError
             The error of the party that failed first; PeerError when one died or does not answer.
+        """
+
+    @abstractmethod
+    def fetch(self, request: Fetch) -> dict[str, Report]:
+        """A piece of a result from every party that has it.
+
+        Raises
+        ------
+        PeerError
+            When the parties do not run any more.
         """
 
     @abstractmethod
@@ -96,6 +106,12 @@ class ThreadsExecutor(Executor):
             self.close()
             raise _cause(errors)
         return reports
+
+    def fetch(self, request: Fetch) -> dict[str, Report]:
+        """Ask every party for a piece."""
+        from mpc_engine.runtime.worker import Worker
+
+        return {name: worker.fetch(request) for name, worker in self._workers.items() if isinstance(worker, Worker)}
 
     def close(self) -> None:
         """Let the parties go."""
@@ -167,6 +183,17 @@ class RayExecutor(Executor):
             except BaseException:
                 self._connected = False
                 raise
+            return {name: decode(data, Report) for name, data in told.items()}
+
+    def fetch(self, request: Fetch) -> dict[str, Report]:
+        """Ask every party for a piece."""
+        from mpc_engine.runtime.supervisor import Supervisor
+
+        with self._lock:
+            if not isinstance(self._supervisor, Supervisor):
+                return {}
+            calls = {name: ("fetch", encode(request)) for name in self._setups}
+            told = self._supervisor.run(calls, timeout=self._timeout)
             return {name: decode(data, Report) for name, data in told.items()}
 
     def pids(self) -> dict[str, int]:

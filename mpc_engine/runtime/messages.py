@@ -10,7 +10,18 @@ from mpc_compiler.options import Options
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.io.source import TableRef
 
-__all__ = ["Measured", "OutputWire", "PartySetup", "Pledge", "Report", "RunRequest", "TableOut", "decode", "encode"]
+__all__ = [
+    "Fetch",
+    "Measured",
+    "OutputWire",
+    "PartySetup",
+    "Pledge",
+    "Report",
+    "RunRequest",
+    "TableOut",
+    "decode",
+    "encode",
+]
 
 T = TypeVar("T")
 
@@ -33,6 +44,13 @@ class RunRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     run: str
     plan: bytes
     options: Options
+
+
+class Fetch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Ask for one piece of a result of ``run``, which the party then forgets; no ``piece``: forget all others."""
+
+    run: str
+    piece: str
 
 
 class Pledge(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -88,7 +106,7 @@ class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peak_rss: int
 
 
-for _kind in (PartySetup, RunRequest, Pledge, Report):
+for _kind in (PartySetup, RunRequest, Fetch, Pledge, Report):
     # msgspec completes its types at first use, which must not happen in two threads at once (it crashes).
     msgspec.msgpack.Decoder(_kind)
 

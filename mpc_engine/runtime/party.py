@@ -9,7 +9,7 @@ import msgspec
 
 from mpc_engine.errors import ConfigError
 from mpc_engine.runtime.connections import TcpConnections, pair_key
-from mpc_engine.runtime.messages import PartySetup, RunRequest, decode, encode
+from mpc_engine.runtime.messages import Fetch, PartySetup, RunRequest, decode, encode
 from mpc_engine.runtime.ports import PortReservation
 from mpc_engine.runtime.tcp import Listener
 from mpc_engine.runtime.tls import Identity, TlsSettings
@@ -44,7 +44,7 @@ class Party:
         A :class:`PartySetup`.
     """
 
-    REMOTE: ClassVar[frozenset[str]] = frozenset({"listen", "connect", "run"})
+    REMOTE: ClassVar[frozenset[str]] = frozenset({"listen", "connect", "run", "fetch"})
 
     def __init__(self, name: str, setup: bytes) -> None:
         self._name = name
@@ -99,3 +99,9 @@ class Party:
         if self._worker is None:
             raise ConfigError("this party is not connected", code="MPC-0803")
         return encode(self._worker.run(decode(payload, RunRequest)))
+
+    def fetch(self, payload: bytes) -> bytes:
+        """Hand out one piece of a result."""
+        if self._worker is None:
+            raise ConfigError("this party is not connected", code="MPC-0803")
+        return encode(self._worker.fetch(decode(payload, Fetch)))

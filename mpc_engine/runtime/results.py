@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["assemble"]
+__all__ = ["assemble", "complete", "from_arrow", "reconstruct"]
 
 Key = tuple[str, str, bool, int]
 
@@ -39,7 +39,33 @@ def assemble(
         When more rows matched than the bound of a merge allows.
     """
     clear = {table.output: table.arrow for report in reports.values() for table in report.tables}
-    arrays = _reconstruct([reports[party].wires for party in computing], protocol)
+    arrays = reconstruct([reports[party].wires for party in computing], protocol)
+    _complete(arrays)
+    found = {}
+    for output in plan.outputs:
+        if output.chunk or not output.receivers:
+            continue
+        fields = tuple(schema_of(output.rel))
+        if output.name in clear:
+            found[output.name] = from_arrow(from_ipc(clear[output.name]), fields)
+        else:
+            found[output.name] = _from_arrays(output.name, fields, arrays)
+    return found
+
+
+def complete(reports: Mapping[str, Report], computing: tuple[str, ...], protocol: str) -> None:
+    """Refuse a result that lacks rows.
+
+    Raises
+    ------
+    RangeError
+        When more rows matched than the bound of a merge allows.
+    """
+    checks = [tuple(w for w in reports[party].wires if w.relation == CHECK.relation) for party in computing]
+    _complete(reconstruct(checks, protocol))
+
+
+def _complete(arrays: Mapping[Key, NDArray[Any]]) -> None:
     fits = arrays.get((CHECK.relation, CHECK.column, CHECK.valid, CHECK.word))
     if fits is not None and not fits.all():
         raise RangeError(
@@ -47,17 +73,10 @@ def assemble(
             code="MPC-0209",
             hint="raise max_rows; the run disclosed that it is too small, and nothing else",
         )
-    found = {}
-    for output in plan.outputs:
-        fields = tuple(schema_of(output.rel))
-        if output.name in clear:
-            found[output.name] = _from_arrow(from_ipc(clear[output.name]), fields)
-        else:
-            found[output.name] = _from_arrays(output.name, fields, arrays)
-    return found
 
 
-def _reconstruct(wires: list[tuple[OutputWire, ...]], protocol: str) -> dict[Key, NDArray[Any]]:
+def reconstruct(wires: list[tuple[OutputWire, ...]], protocol: str) -> dict[Key, NDArray[Any]]:
+    """Every array of which all computing parties sent their shares; those without bytes come later, in pieces."""
     if len({len(party) for party in wires}) != 1:
         raise ProtocolMismatchError("the parties released different numbers of arrays", code="MPC-0708")
     splitter = splitter_for(protocol)
@@ -66,6 +85,8 @@ def _reconstruct(wires: list[tuple[OutputWire, ...]], protocol: str) -> dict[Key
         first = parts[0]
         if len({(p.relation, p.column, p.valid, p.word, p.dtype, p.shape) for p in parts}) != 1:
             raise ProtocolMismatchError("the parties released different arrays", code="MPC-0708")
+        if not first.wire:
+            continue
         value = splitter.reconstruct([p.wire for p in parts], dtype=first.dtype, shape=first.shape)
         arrays[first.relation, first.column, first.valid, first.word] = value
     return arrays
@@ -93,7 +114,8 @@ def _rows(name: str, fields: tuple[Field, ...], arrays: Mapping[Key, NDArray[Any
     return rows if valid is None else rows[valid[rows].astype(bool)]
 
 
-def _from_arrow(table: pa.Table, fields: tuple[Field, ...]) -> pd.DataFrame:
+def from_arrow(table: pa.Table, fields: tuple[Field, ...]) -> pd.DataFrame:
+    """Rows that an owner released in the clear."""
     import pandas as pd
 
     columns = {field.name: _clear_column(table.column(field.name), field.dtype) for field in fields}

@@ -11,24 +11,35 @@ import resource
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc_compiler.ir import FRACTION_BITS
+from mpc_compiler.ir import FRACTION_BITS, Kept
 from mpc_compiler.lower.plan import Compiled, compile_plan
-from mpc_compiler.lower.program import ORDER, Slot, input_slots
+from mpc_compiler.lower.program import ORDER, PIECE, Slot, input_slots, kept_of
 from mpc_compiler.lower.stages import Align, Compute, Input, Owned
 from mpc_compiler.serde import decode_plan
-from mpc_engine.errors import ProtocolMismatchError, SchemaError
+from mpc_engine.errors import ConfigError, ProtocolMismatchError, SchemaError
 from mpc_engine.io.local import LocalStore
-from mpc_engine.io.tables import to_ipc
+from mpc_engine.io.tables import in_pieces, to_ipc
 from mpc_engine.runtime.backend import device_for, splitter_for, versions
 from mpc_engine.runtime.blocks import block_arrays
 from mpc_engine.runtime.channel import Channel
 from mpc_engine.runtime.compute import Programs
 from mpc_engine.runtime.connections import Connections
 from mpc_engine.runtime.device import Device
-from mpc_engine.runtime.messages import OutputWire, PartySetup, Pledge, Report, RunRequest, TableOut, decode, encode
+from mpc_engine.runtime.messages import (
+    Fetch,
+    OutputWire,
+    PartySetup,
+    Pledge,
+    Report,
+    RunRequest,
+    TableOut,
+    decode,
+    encode,
+)
 from mpc_engine.runtime.steps import Steps
 
 __all__ = ["Worker"]
@@ -70,6 +81,8 @@ class Worker:
         self._links = links
         self._device: Device | None = None
         self._programs: Programs | None = None
+        self._kept: dict[str, tuple[OutputWire, ...]] = {}
+        self._pieces: dict[tuple[str, str], tuple[tuple[OutputWire, ...], tuple[TableOut, ...]]] = {}
         if name in setup.computing:
             self._device = device_for(setup.protocol, setup.computing, name, links)
             self._programs = Programs(self._device, setup.computing, name)
@@ -94,8 +107,24 @@ class Worker:
             channel.abort(error)
             raise
 
+    def fetch(self, request: Fetch) -> Report:
+        """Hand out a piece of a result that was released in pieces, and forget it.
+
+        Raises
+        ------
+        ProtocolMismatchError
+            When there is no such piece.
+        """
+        if not request.piece:
+            self._pieces = {key: held for key, held in self._pieces.items() if key[0] != request.run}
+            return Report((), (), (), "", 0)
+        wires, tables = self._pieces.pop((request.run, request.piece), ((), ()))
+        return Report(wires, tables, (), "", 0)
+
     def close(self) -> None:
         """Let go of device and links."""
+        self._kept.clear()
+        self._pieces.clear()
         if self._device is not None:
             self._device.close()
         self._links.close()
@@ -110,6 +139,7 @@ class _Walk:
         self._links = worker._links
         self._device = worker._device
         self._programs = worker._programs
+        self._worker = worker
         self._request = request
         self._channel = channel
         self._steps = Steps(channel)
@@ -146,7 +176,7 @@ class _Walk:
         wires: tuple[OutputWire, ...] = ()
         if compiled.compute is not None:
             wires = self._compute(compiled.compute)
-        tables = self._release(compiled)
+        wires, tables = self._hold(compiled, wires, self._release(compiled))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return Report(wires, tables, tuple(self._steps.done), self._partition, peak)
 
@@ -264,6 +294,9 @@ class _Walk:
     def _compute(self, compute: Compute) -> tuple[OutputWire, ...]:
         with self._steps.step("announce row counts", "channel"):
             rows = {source.id: self._announce(source) for source in compute.inputs}
+        kept = {node.name: node for node in kept_of(compute)}
+        if self._programs is not None:
+            rows |= {name: self._kept_rows(node) for name, node in kept.items()}
         tag = self._request.run
         if self._programs is None:
             with self._steps.step("compare the code's digests", "channel"):
@@ -281,6 +314,9 @@ class _Walk:
         with self._steps.step("share columns", "channel"):
             self._share(compute, rows)
             for slot in ready.slots:
+                if slot.relation in kept:
+                    self._programs.load(ready, slot, self._kept_wire(slot))
+                    continue
                 if slot.known >= 0:
                     mine = slot.known == self._setup.computing.index(self.name)
                     self._programs.own(ready, slot, self._array(compute, slot) if mine else None)
@@ -347,8 +383,9 @@ class _Walk:
     def _share(self, compute: Compute, rows: Mapping[str, int]) -> None:
         """Split every column of mine and send one message a computing party and array."""
         splitter = splitter_for(self._setup.protocol)
+        kept = {node.name for node in kept_of(compute)}
         for slot in input_slots(compute):
-            if slot.known >= 0 or self.name not in self._slot_owners(compute, slot):
+            if slot.relation in kept or slot.known >= 0 or self.name not in self._slot_owners(compute, slot):
                 continue
             array = self._array(compute, slot)
             if len(array) != (slot.width or rows[slot.relation]):
@@ -394,6 +431,55 @@ class _Walk:
         return encoded.rest[slot.word - 1] if slot.word else encoded.value
 
     # --- results -----------------------------------------------------------------------------------------------------
+
+    def _kept_rows(self, node: Kept) -> int:
+        """The length of the arrays of a result of an earlier run."""
+        held = self._worker._kept.get(node.name, ())
+        rows = {wire.shape[0] for wire in held}
+        if len(rows) != 1 or max(rows) > node.rows:
+            raise ConfigError(
+                f"{self.name} does not hold the result that was kept as {node.name!r}",
+                code="MPC-0813",
+                hint="a party was started anew: persist() again",
+            )
+        return rows.pop()
+
+    def _kept_wire(self, slot: Slot) -> bytes:
+        for wire in self._worker._kept[slot.relation]:
+            if (wire.column, wire.valid, wire.word) == (slot.column, slot.valid, slot.word):
+                return wire.wire
+        raise ProtocolMismatchError(
+            f"what is kept as {slot.relation!r} has no column {slot.column!r} of this form", code="MPC-0708"
+        )
+
+    def _hold(
+        self, compiled: Compiled, wires: tuple[OutputWire, ...], tables: tuple[TableOut, ...]
+    ) -> tuple[tuple[OutputWire, ...], tuple[TableOut, ...]]:
+        """Keep what nobody receives, and what is released in pieces; returns what goes out now."""
+        outputs = {output.name: output for output in compiled.plan.outputs}
+        sent: list[OutputWire] = []
+        pieces: dict[str, list[OutputWire]] = {}
+        for wire in wires:
+            output = outputs.get(wire.relation.split(PIECE)[0])
+            if output is None or (output.receivers and not output.chunk):
+                sent.append(wire)
+            elif output.chunk:
+                pieces.setdefault(wire.relation, []).append(wire)
+                sent.append(msgspec.structs.replace(wire, wire=b""))
+        kept = {name: tuple(w for w in wires if w.relation == name) for name, o in outputs.items() if not o.receivers}
+        self._worker._kept |= kept if wires else {}
+        told: list[TableOut] = []
+        for table in tables:
+            if not outputs[table.output].chunk:
+                told.append(table)
+                continue
+            for at, part in enumerate(in_pieces(table.arrow, outputs[table.output].chunk)):
+                name = f"{table.output}{PIECE}{at}"
+                self._worker._pieces[self._request.run, name] = (), (TableOut(table.output, part),)
+                told.append(TableOut(name, b""))
+        for name, held in pieces.items():
+            self._worker._pieces[self._request.run, name] = tuple(held), ()
+        return tuple(sent), tuple(told)
 
     def _release(self, compiled: Compiled) -> tuple[TableOut, ...]:
         """Rows that this owner computed alone and releases in the clear."""

@@ -145,7 +145,8 @@ def test_the_place_is_the_line_of_the_mistake(loans: mpc.DataFrame) -> None:
         (lambda t: t.amount / 0, "MPC-0105", "division by the constant 0"),
         (lambda t: t.head(-1), "MPC-0105", "head() needs a count of at least 0"),
         (lambda t: t.rename(columns={"id": "bad"}), "MPC-0106", "rename would give two columns one name"),
-        (lambda t: t.merge(t), "MPC-0107", "merge needs on=, or left_on= and right_on= of equal length"),
+        (lambda t: t.merge(t[["id"]], left_on="id"), "MPC-0107", "merge needs on=, or left_on= and right_on= of equal"),
+        (lambda t: t[["id"]].merge(t[["bad"]]), "MPC-0107", "or columns of the same name"),
         (lambda t: t.groupby("bad").agg(), "MPC-0115", "agg needs at least one aggregate"),
         (lambda t: t.query("amount >"), "MPC-0116", "cannot read the query 'amount >'"),
         (lambda t: t.query("amount > @nowhere"), "MPC-0116", "no variable 'nowhere' for '@nowhere'"),
@@ -162,8 +163,7 @@ def test_types_and_arguments(loans: mpc.DataFrame, act: Callable[[Any], Any], co
     ("act", "code", "message"),
     [
         (lambda t: t.groupby("bad").agg(x=("amount", "medain")), "MPC-0304", "aggregate 'medain' is not supported"),
-        (lambda t: t.groupby("bad", dropna=False), "MPC-0314", "groupby(dropna=False) is not supported"),
-        (lambda t: t.merge(t, on="id", how="left"), "MPC-0309", "merge(how='left') is not supported"),
+        (lambda t: t.merge(t, on="id", how="cross"), "MPC-0309", "merge(how='cross') is not supported"),
         (lambda t: t.amount // t.bad, "MPC-0302", "// needs a constant other than 0 on its right"),
         (lambda t: np.sin(t.amount), "MPC-0301", "numpy.sin is not supported on secret columns"),
         (lambda t: t.purpose.str.contains("a.*", regex=True), "MPC-0301", "regular expressions are not supported"),
@@ -230,10 +230,10 @@ def test_no_branch_on_a_secret(loans: mpc.DataFrame, act: Callable[[Any], Any], 
 def test_keys_that_repeat_on_both_sides(shared: mpc.Session) -> None:
     loans, scores = shared.table("bank.loans"), shared.table("bureau.scores")
     again = scores.assign(half=lambda t: (t.key > 3).astype(int))
-    with pytest.raises(SchemaError, match="the merge key 'twice' of bank is not unique") as caught:
+    with pytest.raises(SchemaError, match=r"the merge key '(twice|half)' of \w+ is not unique") as caught:
         loans.merge(again, left_on="twice", right_on="half").collect()
     assert caught.value.code == "MPC-0108"
-    assert caught.value.hint == "group first: df.groupby('twice').agg(...), then merge"
+    assert caught.value.hint.startswith("group first: df.groupby('")
     works(shared)
     once = loans.merge(scores, left_on="twice", right_on="key")
     want = LOANS.merge(SCORES, left_on="twice", right_on="key")
@@ -244,9 +244,9 @@ def test_keys_that_repeat_on_both_sides(shared: mpc.Session) -> None:
 
 def test_missing_merge_keys(shared: mpc.Session) -> None:
     loans, scores = shared.table("bank.loans"), shared.table("bureau.scores")
-    message = "the merge key 'ref' has missing values"
-    error = refused(SchemaError, "MPC-0109", message, lambda: loans.merge(scores, left_on="ref", right_on="key"))
-    assert error.hint == "drop them first: df[df['ref'].notna()]"
+    """They match each other only."""
+    every = loans.merge(scores, left_on="ref", right_on="key", how="left")
+    assert sorted(every.id.collect().tolist()) == sorted(LOANS["id"].tolist())
     kept = loans[loans["ref"].notna()].merge(scores, left_on="ref", right_on="key")
     assert sorted(kept.id.collect().tolist()) == [1, 2, 5, 6]
 

@@ -27,6 +27,7 @@ from mpc_compiler.ir import (
     Filter,
     Fit,
     Join,
+    Kept,
     Limit,
     Literal,
     Local,
@@ -106,7 +107,7 @@ def schema_of(rel: Rel) -> Schema:
     >>> schema_of(make(Project(loans, (Item("y", call("mul", column("x"), literal(2))),))))
     (y: int[0..18] of a,)
     """
-    if isinstance(rel, Scan | Shared):
+    if isinstance(rel, Scan | Shared | Kept):
         return Schema(rel.fields)
     if isinstance(rel, Project):
         return _project(rel)
@@ -369,13 +370,14 @@ def owners_of(rel: Rel) -> tuple[str, ...]:
     """Everyone whose rows the relation depends on, predicates included."""
     scans = {node.owner for node in walk(rel) if isinstance(node, Scan)}
     shared = {owner for node in walk(rel) if isinstance(node, Shared) for f in node.fields for owner in f.owners}
-    return tuple(sorted(scans | shared))
+    kept = {owner for node in walk(rel) if isinstance(node, Kept) for owner in node.owners}
+    return tuple(sorted(scans | shared | kept))
 
 
 @functools.lru_cache(maxsize=16384)
 def rows_of(rel: Rel) -> int:
     """A public upper bound of the number of rows."""
-    if isinstance(rel, Scan | Shared):
+    if isinstance(rel, Scan | Shared | Kept):
         return rel.rows
     if isinstance(rel, Join):
         return _join_rows(rel)

@@ -12,6 +12,7 @@ from mpc_compiler.ir import (
     Expr,
     Filter,
     Join,
+    Kept,
     Limit,
     Literal,
     Local,
@@ -52,6 +53,9 @@ def keys_of(rel: Rel) -> frozenset[Key]:
 
 def _keys(rel: Rel) -> frozenset[Key]:
     if isinstance(rel, Scan):
+        names = {field.name for field in rel.fields}
+        return frozenset(frozenset(key) for key in rel.keys if names.issuperset(key))
+    if isinstance(rel, Kept):
         names = {field.name for field in rel.fields}
         return frozenset(frozenset(key) for key in rel.keys if names.issuperset(key))
     if isinstance(rel, Shared):

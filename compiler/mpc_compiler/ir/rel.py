@@ -22,6 +22,7 @@ __all__ = [
     "Fit",
     "Item",
     "Join",
+    "Kept",
     "Limit",
     "Local",
     "Metric",
@@ -233,6 +234,38 @@ class Block(msgspec.Struct, frozen=True, cache_hash=True):
     bounds: tuple[tuple[float, float], ...]
 
 
+class Kept(_Node, frozen=True, tag="kept"):
+    """A result of an earlier run, whose shares the computing parties kept.
+
+    Attributes
+    ----------
+    name : str
+        Of that run's output.
+    fields : tuple of Field
+    rows : int
+        Most rows: the length of its arrays.
+    owners : tuple of str
+        Everyone whose rows it depends on.
+    masks : tuple of str
+        Columns that come with their validity.
+    marked : bool
+        Whether a mark says which rows there are.
+    order_bits : int
+        Bits of the rank that orders the rows; 0: they are in order.
+    keys : tuple of tuple of str
+        Sets of columns whose values no two rows share.
+    """
+
+    name: str
+    fields: tuple[Field, ...]
+    rows: int
+    owners: tuple[str, ...]
+    masks: tuple[str, ...] = ()
+    marked: bool = False
+    order_bits: int = 0
+    keys: tuple[tuple[str, ...], ...] = ()
+
+
 class Fit(_Node, frozen=True, tag="fit"):
     """Fit the estimator ``kind``; the result is the model as a relation, one row a term."""
 
@@ -267,15 +300,35 @@ class Metric(_Node, frozen=True, tag="metric"):
     score: str
 
 
-Rel = Scan | Project | Filter | Join | Union | Aggregate | Sort | Window | Limit | Local | Shared | Fit | Apply | Metric
+Rel = (
+    Scan
+    | Kept
+    | Project
+    | Filter
+    | Join
+    | Union
+    | Aggregate
+    | Sort
+    | Window
+    | Limit
+    | Local
+    | Shared
+    | Fit
+    | Apply
+    | Metric
+)
 
 
 class Output(msgspec.Struct, frozen=True, cache_hash=True):
-    """A result of a plan: its name, its relation and who receives it."""
+    """A result of a plan: its name, its relation and who receives it; nobody: the parties keep its shares.
+
+    ``chunk``: it is released in pieces of so many rows, one at a time; 0: all at once.
+    """
 
     name: str
     rel: Rel
     receivers: tuple[str, ...]
+    chunk: int = 0
 
 
 class Plan(msgspec.Struct, frozen=True, cache_hash=True):
@@ -297,7 +350,7 @@ def make(node: Rel) -> Rel:
 
 def inputs_of(rel: Rel) -> tuple[Rel, ...]:
     """The relations that ``rel`` reads directly."""
-    if isinstance(rel, Scan | Shared):
+    if isinstance(rel, Scan | Shared | Kept):
         return ()
     if isinstance(rel, Join | Union):
         return rel.left, rel.right
@@ -326,7 +379,7 @@ def transform_plan(plan: Plan, step: Callable[[Rel], Rel]) -> Plan:
             done[node] = step(rebuild(node, tuple(visit(child) for child in inputs_of(node))))
         return done[node]
 
-    return Plan(tuple(Output(o.name, visit(o.rel), o.receivers) for o in plan.outputs))
+    return Plan(tuple(msgspec.structs.replace(o, rel=visit(o.rel)) for o in plan.outputs))
 
 
 def walk(*roots: Rel) -> Iterator[Rel]:

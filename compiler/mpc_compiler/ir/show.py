@@ -10,6 +10,7 @@ from mpc_compiler.ir.rel import (
     Fit,
     Item,
     Join,
+    Kept,
     Limit,
     Local,
     Metric,
@@ -74,6 +75,8 @@ def head_line(rel: Rel) -> str:
     """One node as one line, without its inputs."""
     if isinstance(rel, Scan):
         return f"scan {rel.table} [{', '.join(f.name for f in rel.fields)}] {rel.rows} rows of {rel.owner}"
+    if isinstance(rel, Kept):
+        return f"kept {rel.name} [{', '.join(f.name for f in rel.fields)}] at most {rel.rows} rows"
     if isinstance(rel, Shared):
         return f"shares of {rel.source} [{', '.join(f.name for f in rel.fields)}] at most {rel.rows} rows"
     if isinstance(rel, Project):

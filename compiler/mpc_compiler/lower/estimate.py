@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mpc_compiler.cost import LOOPBACK, seconds
 from mpc_compiler.lower.plan import Compiled
-from mpc_compiler.lower.program import build_program
+from mpc_compiler.lower.program import build_program, kept_of
 from mpc_compiler.lower.stages import Compute
 from mpc_compiler.options import COMPUTING
 from mpc_compiler.partition import NATIVE, partition
@@ -54,7 +54,7 @@ def _shared(protocol: str, dtype: str, rows: int) -> int:
 
 def _compute(compute: Compute, compiled: Compiled) -> Estimate:
     protocol = compiled.options.protocol
-    rows = {source.id: source.rows for source in compute.inputs}
+    rows = {source.id: source.rows for source in compute.inputs} | {k.name: k.rows for k in kept_of(compute)}
     program = build_program(compute, rows, kernels=compiled.options.native)
     cut = partition(
         program.jaxpr,

@@ -6,7 +6,21 @@ from dataclasses import dataclass
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.check.ranges import check_secret
-from mpc_compiler.ir import Aggregate, Apply, Fit, Join, Limit, Local, Metric, Plan, Rel, inputs_of, rebuild
+from mpc_compiler.ir import (
+    Aggregate,
+    Apply,
+    Fit,
+    Join,
+    Limit,
+    Local,
+    Metric,
+    Plan,
+    Rel,
+    Win,
+    Window,
+    inputs_of,
+    rebuild,
+)
 from mpc_compiler.lower.blocks import keep_features
 from mpc_compiler.lower.disclose import disclosures_of
 from mpc_compiler.lower.gather import Gatherer
@@ -107,16 +121,18 @@ def compile_plan(plan: Plan, options: Options) -> Compiled:
         if isinstance(output.rel, Local):
             source = gather.query(output.rel)
             held = gather.result_names(output.rel)
-            released.append(Release(output.name, source, output.receivers, fields, held))
+            released.append(Release(output.name, source, output.receivers, fields, held, output.chunk))
             continue
         rel = _share_leaves(output.rel, gather)
         check_secret(rel)
         names.append(output.name)
         rels.append(rel)
-        released.append(Release(output.name, "compute", output.receivers, fields))
+        if output.receivers:
+            released.append(Release(output.name, "compute", output.receivers, fields, chunk=output.chunk))
     stages: list[Stage] = [*gather.queries(), *gather.aligns()]
     if rels:
-        stages.append(Compute("compute", gather.inputs(), tuple(names), tuple(rels), gather.blocks()))
+        chunks = tuple(output.chunk for output in lowered.outputs if output.name in names)
+        stages.append(Compute("compute", gather.inputs(), tuple(names), tuple(rels), gather.blocks(), chunks))
     stages += released
     return Compiled(plan, options, tuple(trace), tuple(stages), disclosures_of(placed, tuple(stages), options))
 
@@ -137,9 +153,18 @@ def _share_leaves(root: Rel, gather: Gatherer) -> Rel:
     return visit(root, True)
 
 
+def _by_position(win: Win) -> bool:
+    """Whether a window function tells apart rows that tie."""
+    return win.function not in ("rank", "dense_rank") and not win.peers and win.rows != (None, None)
+
+
 def _order_matters(rel: Rel, ordered: bool) -> tuple[bool, ...]:
     """Whether the row order of each input can be seen in the result of ``rel``."""
-    if isinstance(rel, Aggregate | Fit | Metric):
+    if isinstance(rel, Aggregate):
+        return (any(agg.function in ("first", "last") for agg in rel.aggs),)
+    if isinstance(rel, Window):
+        return (ordered or any(map(_by_position, rel.wins)),)
+    if isinstance(rel, Fit | Metric):
         return (False,)
     if isinstance(rel, Apply):
         return ordered, False

@@ -19,6 +19,7 @@ from mpc_compiler.ir import (
     Filter,
     Fit,
     Join,
+    Kept,
     Limit,
     Metric,
     Project,
@@ -28,6 +29,7 @@ from mpc_compiler.ir import (
     Sort,
     Union,
     Window,
+    walk,
 )
 from mpc_compiler.ir import Column as NamedColumn
 from mpc_compiler.lower.grouping import group_table, sort_keys, window_table
@@ -38,7 +40,7 @@ from mpc_compiler.ops.order import head, sort_values
 from mpc_compiler.ops.scalar import evaluate
 from mpc_compiler.ops.table import Column, Table, filter_rows, release
 
-__all__ = ["CHECK", "ORDER", "ROW_VALID", "Program", "Slot", "array_type", "build_program"]
+__all__ = ["CHECK", "ORDER", "PIECE", "ROW_VALID", "Program", "Slot", "array_type", "build_program", "kept_of"]
 
 ROW_VALID = "__valid"
 """Name of the slot that tells which rows of a result exist."""
@@ -100,12 +102,15 @@ class Program:
         What each array is.
     specs : tuple of jax.ShapeDtypeStruct
         Shapes and types of the inputs.
+    orders : mapping of str to int
+        Bits of the rank that orders each output; 0: its rows are in order.
     """
 
     jaxpr: jax.core.ClosedJaxpr
     inputs: tuple[Slot, ...]
     outputs: tuple[Slot, ...]
     specs: tuple[jax.ShapeDtypeStruct, ...]
+    orders: Mapping[str, int]
 
 
 def array_type(dtype: DType) -> np.dtype[np.generic]:
@@ -126,7 +131,29 @@ def input_slots(compute: Compute) -> tuple[Slot, ...]:
             slots.append(Slot(source.id, ORDER, False, np.dtype(np.int64)))
     for block in compute.blocks:
         slots += _block_slots(block)
-    return tuple(slots)
+    for kept in kept_of(compute):
+        slots += _kept_slots(kept)
+    return tuple(dict.fromkeys(slots))
+
+
+def kept_of(compute: Compute) -> tuple[Kept, ...]:
+    """Results of earlier runs that the computation reads."""
+    return tuple(node for node in walk(*compute.rels) if isinstance(node, Kept))
+
+
+def _kept_slots(kept: Kept) -> list[Slot]:
+    slots = [
+        Slot(kept.name, field.name, False, array_type(field.dtype), word=word)
+        for field in kept.fields
+        for word in range(field.dtype.words)
+    ]
+    masks = [field.name for field in kept.fields if field.name in kept.masks]
+    slots += [Slot(kept.name, name, True, np.dtype(np.bool_)) for name in masks]
+    if kept.marked:
+        slots.append(Slot(kept.name, ROW_VALID, False, np.dtype(np.bool_)))
+    if kept.order_bits:
+        slots.append(Slot(kept.name, ORDER, False, np.dtype(np.int64)))
+    return slots
 
 
 def _block_slots(block: Owned) -> list[Slot]:
@@ -153,23 +180,43 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
     slots = input_slots(compute)
     sizes = dict(rows) | {block.id: rows[block.source] for block in compute.blocks}
     outputs: list[Slot] = []
+    orders: dict[str, int] = {}
 
     def fn(*arrays: jax.Array) -> tuple[jax.Array, ...]:
         outputs.clear()
         found = dict(zip(slots, arrays, strict=True))
-        run = _Run(found, {source.id: rows[source.id] for source in compute.inputs}, kernels=kernels)
+        run = _Run(found, rows, kernels=kernels)
         made: list[jax.Array] = []
-        for name, rel in zip(compute.names, compute.rels, strict=True):
-            for slot, array in _outputs(name, release(run.table(rel)), schema_of(rel)):
-                outputs.append(slot)
-                made.append(array)
+        chunks = compute.chunks or (0,) * len(compute.names)
+        for name, rel, chunk in zip(compute.names, compute.rels, chunks, strict=True):
+            table = release(run.table(rel))
+            orders[name] = table.order_bits if table.order is not None else 0
+            for slot, array in _outputs(name, table, schema_of(rel)):
+                for piece, part in _pieces(slot, array, chunk):
+                    outputs.append(piece)
+                    made.append(part)
         if run.checks:
             outputs.append(CHECK)
             made.append(functools.reduce(jnp.logical_and, run.checks).reshape(1))
         return tuple(made)
 
     specs = tuple(jax.ShapeDtypeStruct(slot.shape(sizes), slot.dtype) for slot in slots)
-    return Program(jax.make_jaxpr(fn)(*specs), slots, tuple(outputs), specs)
+    return Program(jax.make_jaxpr(fn)(*specs), slots, tuple(outputs), specs, orders)
+
+
+PIECE = "#"
+"""Between the name of an output and the number of a piece of it."""
+
+
+def _pieces(slot: Slot, array: jax.Array, chunk: int) -> list[tuple[Slot, jax.Array]]:
+    """An output in pieces of so many rows."""
+    if not chunk:
+        return [(slot, array)]
+    starts = range(0, max(array.shape[0], 1), chunk)
+    return [
+        (replace(slot, relation=f"{slot.relation}{PIECE}{at}"), array[start : start + chunk])
+        for at, start in enumerate(starts)
+    ]
 
 
 def _outputs(name: str, table: Table, schema: Schema) -> list[tuple[Slot, jax.Array]]:
@@ -213,6 +260,8 @@ class _Run:
     def _make(self, rel: Rel) -> Table:
         if isinstance(rel, Shared):
             return self._shared(rel)
+        if isinstance(rel, Kept):
+            return self._kept(rel)
         if isinstance(rel, Project):
             below = self.table(rel.input)
             schema = schema_of(rel.input)
@@ -255,6 +304,16 @@ class _Run:
             columns["__nothing"] = Column(jnp.zeros(self._rows[rel.source], jnp.int64))
         bits = max((self._rows[rel.source] - 1).bit_length(), 1)
         return Table(columns, None, order, order_bits=bits)
+
+    def _kept(self, rel: Kept) -> Table:
+        columns = {}
+        for field in rel.fields:
+            value, *rest = (self._found[rel.name, field.name, False, word] for word in range(field.dtype.words))
+            columns[field.name] = Column(value, self._found.get((rel.name, field.name, True, 0)), tuple(rest))
+        if not columns:
+            columns["__nothing"] = Column(jnp.zeros(self._rows[rel.name], jnp.int64))
+        valid, order = (self._found.get((rel.name, slot, False, 0)) for slot in (ROW_VALID, ORDER))
+        return Table(columns, valid, order, order_bits=rel.order_bits or 1)
 
 
 def _renamed(known: tuple[tuple[str, bool], ...], rel: Project) -> tuple[tuple[str, bool], ...]:

@@ -52,7 +52,7 @@ def to_sql(rel: Rel, items: Sequence[Item]) -> str:
     schema = schema_of(rel)
     columns = [_named(scalar_sql(item.expr, schema), item.name) for item in items]
     columns = columns or [_named(exp.Literal.number(1), "__nothing")]
-    return str(exp.select(*columns).from_(_query(rel)).order_by(_id(ROW)).sql(dialect="duckdb"))
+    return str(exp.select(*columns).from_(_query(rel), copy=False).order_by(_id(ROW), copy=False).sql(dialect="duckdb"))
 
 
 def _id(name: str) -> exp.Column:
@@ -68,7 +68,7 @@ def _named(value: exp.Expr, name: str) -> exp.Expr:
 
 
 def _sub(select: exp.Query, name: str = "t") -> exp.Expr:
-    return select.subquery(exp.to_identifier(name, quoted=True))
+    return select.subquery(exp.to_identifier(name, quoted=True), copy=False)  # copies of copies would take long
 
 
 def _ordered(value: exp.Expr, *, descending: bool = False) -> exp.Expr:
@@ -95,14 +95,23 @@ def _query(rel: Rel) -> exp.Expr:
     if isinstance(rel, Project):
         below = schema_of(rel.input)
         items = [_named(scalar_sql(item.expr, below), item.name) for item in rel.items]
-        return _sub(exp.select(*items, _id(ROW)).from_(_query(rel.input)))
+        return _sub(exp.select(*items, _id(ROW)).from_(_query(rel.input), copy=False))
     if isinstance(rel, Filter):
-        return _sub(exp.select("*").from_(_query(rel.input)).where(truth(rel.predicate, schema_of(rel.input))))
+        return _sub(
+            exp.select("*")
+            .from_(_query(rel.input), copy=False)
+            .where(truth(rel.predicate, schema_of(rel.input)), copy=False)
+        )
     if isinstance(rel, Sort):
         names = [_id(name) for name in schema_of(rel).names]
-        return _sub(exp.select(*names, _numbered([*_keys(rel.by), _id(ROW)])).from_(_query(rel.input)))
+        return _sub(exp.select(*names, _numbered([*_keys(rel.by), _id(ROW)])).from_(_query(rel.input), copy=False))
     if isinstance(rel, Limit):
-        return _sub(exp.select("*").from_(_query(rel.input)).order_by(_id(ROW)).limit(rel.count))
+        return _sub(
+            exp.select("*")
+            .from_(_query(rel.input), copy=False)
+            .order_by(_id(ROW), copy=False)
+            .limit(rel.count, copy=False)
+        )
     if isinstance(rel, Aggregate):
         return _aggregate(rel)
     if isinstance(rel, Join):
@@ -121,13 +130,15 @@ def _aggregate(rel: Aggregate) -> exp.Expr:
     below = schema_of(rel.input)
     keys = [_id(key) for key in rel.keys]
     aggs = [_named(_agg(agg, below), agg.name) for agg in rel.aggs]
-    query = exp.select(*keys, *aggs, *(() if keys else (_named(exp.Literal.number(1), ROW),))).from_(_query(rel.input))
+    query = exp.select(*keys, *aggs, *(() if keys else (_named(exp.Literal.number(1), ROW),))).from_(
+        _query(rel.input), copy=False
+    )
     if not keys:
         return _sub(query)
     for key in keys if not rel.nulls else ():
         query = query.where(exp.Not(this=exp.Is(this=key.copy(), expression=exp.null())))
-    inner = _sub(query.group_by(*(key.copy() for key in keys)))
-    return _sub(exp.select("*", _numbered([_ordered(key.copy()) for key in keys])).from_(inner))
+    inner = _sub(query.group_by(*(key.copy() for key in keys), copy=False))
+    return _sub(exp.select("*", _numbered([_ordered(key.copy()) for key in keys])).from_(inner, copy=False))
 
 
 def _agg(agg: Agg, below: Schema) -> exp.Expr:
@@ -191,20 +202,20 @@ _KINDS = {"inner": "inner", "left": "left", "right": "right", "outer": "full", "
 
 
 def _join(rel: Join) -> exp.Expr:
-    left, right = (exp.select("*").from_(_query(side)) for side in (rel.left, rel.right))
+    left, right = (exp.select("*").from_(_query(side), copy=False) for side in (rel.left, rel.right))
     equal = exp.NullSafeEQ if rel.nulls else exp.EQ
     pairs = zip(rel.left_on, rel.right_on, strict=True)
     on = [equal(this=_of("l", a), expression=_of("r", b)) for a, b in pairs]
     if rel.how in ("semi", "anti"):
         kept = [*schema_of(rel.left).names, ROW]
-        query = exp.select(*(_of("l", name) for name in kept)).from_(_sub(left, "l"))
-        return _sub(query.join(_sub(right, "r"), on=exp.and_(*on), join_type=rel.how))
+        query = exp.select(*(_of("l", name) for name in kept)).from_(_sub(left, "l"), copy=False)
+        return _sub(query.join(_sub(right, "r"), on=exp.and_(*on, copy=False), join_type=rel.how, copy=False))
     names = [_of("l", n) for n in schema_of(rel.left).names] + [_of("r", n) for n in schema_of(rel.right).names]
     order = [_ordered(_of(side, ROW)) for side in ("l", "r")]  # rows without a left partner come last
-    query = exp.select(*names, _numbered(order)).from_(_sub(left, "l"))
+    query = exp.select(*names, _numbered(order)).from_(_sub(left, "l"), copy=False)
     if rel.how == "cross":
-        return _sub(query.join(_sub(right, "r"), join_type="cross"))
-    return _sub(query.join(_sub(right, "r"), on=exp.and_(*on), join_type=_KINDS[rel.how]))
+        return _sub(query.join(_sub(right, "r"), join_type="cross", copy=False))
+    return _sub(query.join(_sub(right, "r"), on=exp.and_(*on, copy=False), join_type=_KINDS[rel.how], copy=False))
 
 
 def _union(rel: Union) -> exp.Expr:
@@ -214,9 +225,11 @@ def _union(rel: Union) -> exp.Expr:
     for at, side in enumerate((rel.left, rel.right)):
         pairs = zip(schema_of(side), schema, strict=True)
         columns = [_named(held(_id(old.name), old.dtype, new.dtype), new.name) for old, new in pairs]
-        sides.append(exp.select(*columns, _id(ROW), _named(exp.Literal.number(at), _SIDE)).from_(_query(side)))
-    both = _sub(exp.union(*sides, distinct=False))
-    return _sub(exp.select(*map(_id, names), _numbered([_id(_SIDE), _id(ROW)])).from_(both))
+        sides.append(
+            exp.select(*columns, _id(ROW), _named(exp.Literal.number(at), _SIDE)).from_(_query(side), copy=False)
+        )
+    both = _sub(exp.union(*sides, distinct=False, copy=False))
+    return _sub(exp.select(*map(_id, names), _numbered([_id(_SIDE), _id(ROW)])).from_(both, copy=False))
 
 
 # --- windows ------------------------------------------------------------------------------------------------------
@@ -225,7 +238,7 @@ def _union(rel: Union) -> exp.Expr:
 def _window(rel: Window) -> exp.Expr:
     below = schema_of(rel.input)
     made = [_named(_win(win, rel, below), win.name) for win in rel.wins]
-    return _sub(exp.select(*map(_id, below.names), *made, _id(ROW)).from_(_query(rel.input)))
+    return _sub(exp.select(*map(_id, below.names), *made, _id(ROW)).from_(_query(rel.input), copy=False))
 
 
 _RANKS = {"row_number": "row_number", "rank": "rank", "dense_rank": "dense_rank"}

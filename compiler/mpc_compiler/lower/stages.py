@@ -108,6 +108,8 @@ class Compute(msgspec.Struct, frozen=True, tag="compute"):
     names: tuple[str, ...]
     rels: tuple[Rel, ...]
     blocks: tuple[Owned, ...] = ()
+    chunks: tuple[int, ...] = ()
+    """Rows of a piece of each output; 0: it comes as a whole."""
 
 
 class Release(msgspec.Struct, frozen=True, tag="release"):
@@ -119,6 +121,8 @@ class Release(msgspec.Struct, frozen=True, tag="release"):
     fields: tuple[Field, ...]
     held: tuple[str, ...] = ()
     """For a LocalQuery: its columns that hold the fields."""
+    chunk: int = 0
+    """Rows of a piece; 0: all at once."""
 
 
 class Disclosure(msgspec.Struct, frozen=True):

@@ -63,6 +63,8 @@ def evaluate(expr: Expr, table: Table, schema: Schema) -> Column:
             done[node] = _node(node, visit, table, schema)
         return done[node]
 
+    if isinstance(expr, Literal) and isinstance(expr.value, str):
+        return Column(jnp.zeros(table.rows, jnp.int64))  # the only text of its dictionary
     column = visit(expr)
     if not _zero_where_null(expr):
         words = tuple(cleared(word, column.valid) for word in column.rest)

@@ -118,7 +118,8 @@ def _sorted(table: Table, partition: Sequence[SortKey], order: Sequence[SortKey]
     by = tuple((key.name, key.ascending) for key in keys)
     known = table.sorted_by
     same = {name for name, _ in known[: len(partition)]} == {key.name for key in partition}
-    if same and known[len(partition) : len(by)] == by[len(partition) :] and (table.order is None or known == by):
+    lies = same and known[len(partition) : len(by)] == by[len(partition) :]
+    if lies and (table.order is None or (by and known == by)):
         return _rows_first(table)
     if not keys:
         return valid_first(table)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from mpc_compiler.check import owners_of
 from mpc_compiler.ir import (
     Apply,
     Fit,
     Join,
+    Kept,
     Local,
     Metric,
-    Output,
     Plan,
     Project,
     Rel,
@@ -70,9 +72,9 @@ def _place(plan: Plan, *, whole: bool) -> Plan:
                 done[rel, whole] = rebuild(rel, tuple(visit(child, below) for child in inputs_of(rel)))
         return done[rel, whole]
 
-    return Plan(tuple(Output(o.name, visit(o.rel, whole), o.receivers) for o in plan.outputs))
+    return Plan(tuple(msgspec.structs.replace(o, rel=visit(o.rel, whole)) for o in plan.outputs))
 
 
 def _relational(rel: Rel) -> bool:
-    """Whether the whole subtree is relational: models are always fitted on shares."""
-    return not isinstance(rel, Fit | Apply | Metric) and all(_relational(child) for child in inputs_of(rel))
+    """Whether the whole subtree is relational: models are always fitted on shares, and what is kept is shares."""
+    return not isinstance(rel, Fit | Apply | Metric | Kept) and all(_relational(child) for child in inputs_of(rel))

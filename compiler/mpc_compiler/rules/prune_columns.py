@@ -15,8 +15,8 @@ from mpc_compiler.ir import (
     Fit,
     Item,
     Join,
+    Kept,
     Metric,
-    Output,
     Plan,
     Project,
     Rel,
@@ -79,7 +79,7 @@ def _pruned(plan: Plan, leaf: Callable[[Rel], bool]) -> Plan:
         expected = schema_of(output.rel).names
         if schema_of(rel).names != expected:
             rel = make(Project(rel, tuple(Item(name, column(name)) for name in expected)))
-        outputs.append(Output(output.name, rel, output.receivers))
+        outputs.append(msgspec.structs.replace(output, rel=rel))
     return Plan(tuple(outputs))
 
 
@@ -128,7 +128,7 @@ def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
 
 
 def _narrow(node: Rel, needed: set[str]) -> Rel:
-    if isinstance(node, Scan):
+    if isinstance(node, Scan | Kept):
         fields = tuple(field for field in node.fields if field.name in needed)
         return make(msgspec.structs.replace(node, fields=fields))
     if isinstance(node, Project):

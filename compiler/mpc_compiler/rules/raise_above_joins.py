@@ -51,7 +51,8 @@ def _step(rel: Rel) -> Rel:
         below = getattr(rel, side)
         if isinstance(below, Filter) and _mixed(below):
             return make(Filter(_step(_replace(rel, side, below.input)), below.predicate))
-        if isinstance(below, Project) and _mixed(below):
+        # Nothing is gained above what no owner holds: groups, sorted rows.
+        if isinstance(below, Project) and _mixed(below) and isinstance(below.input, Join | Filter | Project):
             return _raise_projection(rel, side, below)
     return rel
 
