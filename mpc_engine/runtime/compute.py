@@ -139,6 +139,19 @@ class Programs:
             self._device.load(name, wire, dtype=slot.dtype.name, shape=shape)
             self._values.made_by_device([name])
 
+    def load_kept(self, ready: Ready, slot: Slot, wire: bytes) -> None:
+        """Take in this party's share of a result of an earlier run."""
+        if self._values is None:
+            self._values = Values(self._device, ready.avals)
+        at = ready.slots.index(slot)
+        name, shape = ready.cut.inputs[at], ready.program.specs[at].shape
+        if self._replicated and self._values.kept(name, wire):
+            return
+        if self._replicated:
+            self._device.connect()
+        self._device.load(name, wire, dtype=slot.dtype.name, shape=shape)
+        self._values.made_by_device([name])
+
     def own(self, ready: Ready, slot: Slot, values: NDArray[Any] | None) -> None:
         """Set up a matrix that one computing party knows; the others give None."""
         assert self._kernels is not None

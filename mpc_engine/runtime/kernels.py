@@ -13,7 +13,7 @@ import numpy as np
 
 from mpc_compiler.partition import Call, KernelRegion
 from mpc_engine.runtime import shares
-from mpc_engine.runtime.columns import Operand, as_bit, number, octets_of, planes_of, shared
+from mpc_engine.runtime.columns import Operand, as_bit, number, octets_of, packed, planes_of, shared
 from mpc_engine.runtime.device import Device
 from mpc_engine.runtime.local_kernels import LOCAL
 from mpc_engine.runtime.operation import Operation
@@ -78,6 +78,24 @@ class Values:
         """
         shape, dtype = self._types[name]
         self._arrived[name] = received(wire, dtype=dtype, shape=shape, rank=self._device.rank)
+
+    def kept(self, name: str, wire: bytes) -> bool:
+        """Take in a share of this party's own, of an earlier run; False where only the device can read it.
+
+        Raises
+        ------
+        ProtocolMismatchError
+            MPC-0720 if it is not a share of this variable.
+        """
+        shape, dtype = self._types[name]
+        if shares.has_pairs(wire):
+            self._here[name] = packed(shares.pairs_of(wire, dtype=dtype, shape=shape, protocol="aby3"))
+            return True
+        share = shares.decode(wire, dtype=dtype, shape=shape, protocol="aby3")
+        meta = shares.parse_meta(share.meta)
+        if meta.public:
+            self._here[name] = shares.public_pairs(share, meta, rank=self._device.rank)
+        return meta.public
 
     def made_by_device(self, names: Sequence[str]) -> None:
         """Say that the device holds these variables."""

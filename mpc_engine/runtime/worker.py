@@ -315,7 +315,7 @@ class _Walk:
             self._share(compute, rows)
             for slot in ready.slots:
                 if slot.relation in kept:
-                    self._programs.load(ready, slot, self._kept_wire(slot))
+                    self._programs.load_kept(ready, slot, self._kept_wire(slot))
                     continue
                 if slot.known >= 0:
                     mine = slot.known == self._setup.computing.index(self.name)
