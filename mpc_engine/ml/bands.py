@@ -24,8 +24,8 @@ from mpc_compiler.ir import (
     make,
 )
 from mpc_engine.frame.base import Lazy, common, identity, one_session
+from mpc_engine.frame.constants import constant, exact_constant
 from mpc_engine.frame.place import mark, placed
-from mpc_engine.frame.scalar import constant, exact_constant
 from mpc_engine.frame.series import Scalar, Series
 
 if TYPE_CHECKING:
