@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from spu import libspu
 
-from mpc_compiler.ops import logistic, numeric, ranking, scaler
+from mpc_compiler.ops import logistic, numeric, ranking, scaler, woe
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 ULP = 2.0**-18
@@ -369,3 +369,16 @@ def test_auc_of_integer_scores() -> None:
 def test_auc_of_one_class_is_zero(execute: Execute, label: list[int]) -> None:
     score = np.linspace(0, 1, len(label))
     assert [float(v) for v in execute(ranking.roc, np.array(label, np.int64), score)] == [0, 0]
+
+
+# --- weight of evidence
+
+
+def test_information_value_of_many_rows(execute: Execute) -> None:
+    counts, events = np.array([[9000, 11000, 7000, 3000]]), np.array([[500, 2500, 2200, 1436]])
+    bad, good = events / events.sum(), (counts - events) / (counts - events).sum()
+    program = partial(woe.fit, rule=woe.Rule(), rows=1 << 15)
+    totals = np.array(events.sum()), np.array(counts.sum())
+    done = execute(lambda e, n, b, t: program(e, n, (b, t)), events, counts, *totals)
+    np.testing.assert_allclose(done[0], np.log(good / bad), rtol=0, atol=3e-4)
+    np.testing.assert_allclose(done[1], (good - bad) * np.log(good / bad), rtol=0, atol=1e-4)

@@ -216,7 +216,7 @@ def _weighed(
 
 
 def _scale(rows: int) -> float:
-    """Public power of two that brings counts into the range of fixed-point logarithms and reciprocals."""
+    """Public power of two that brings counts into the range of fixed-point logarithms."""
     return 2.0 ** -max(0, rows.bit_length() - 12)
 
 
@@ -228,6 +228,5 @@ def _logs(count: jax.Array, *, rows: int) -> jax.Array:
 
 def _shares(parts: jax.Array, whole: jax.Array, *, rows: int) -> jax.Array:
     """parts / whole, float64 [2, F, K] of int64 [2, F, K] and [2]."""
-    scale = _scale(rows)
-    inverse = numeric.reciprocal(jnp.maximum(whole, 1).astype(jnp.float64) * scale, low=-10, high=13, gain=0)
-    return (parts.astype(jnp.float64) * scale) * inverse[:, None, None]
+    scale, inverse = numeric.unit_inverse(whole, den_max=rows)
+    return (parts.astype(jnp.float64) * scale[:, None, None]) * inverse[:, None, None]
