@@ -103,7 +103,7 @@ class _Rows:
         self.columns = {name: measures.columns[name] for name in names}
         self.picked = dict(measures.picked)
         self.values: dict[str, Column] = {}
-        self._unsorted = (words, dict(self.columns))
+        self._unsorted = (words, dict(self.columns), flag)
         # Where keys are wide, later sorts take numbers of groups instead.
         self._numbered = sum(width_of(count) for _, count in words) > log2_ceil(self.codes[0].shape[0]) + 2
 
@@ -114,7 +114,7 @@ class _Rows:
     def value_codes(self, ranked: Ranked) -> list[Code]:
         """A column as the last key of a sort."""
         column = self.columns[ranked.column]
-        return codes_of(column, ranked.key)
+        return _of_rows(codes_of(column, ranked.key), self.flag)
 
     def sort(self, then_by: Sequence[Code]) -> None:
         """Sort everything by group."""
@@ -139,13 +139,18 @@ class _Rows:
 
     def by_value(self, ranked: Ranked) -> Column:
         """The column in the order of (group, value), where groups lie at the same rows."""
-        words, columns = self._unsorted
+        words, columns, flag = self._unsorted
         if self._numbered:
             number = prefix_sum(self.layout.start.astype(jnp.int64)) - 1
-            words, columns = [(number, number.shape[0])], self.columns
+            words, columns, flag = [(number, number.shape[0])], self.columns, self.flag
         column = columns[ranked.column]
-        by = [*words, *codes_of(column, ranked.key)]
+        by = [*words, *_of_rows(codes_of(column, ranked.key), flag)]
         return with_arrays({"": column}, _move(by, column_arrays({"": column}))[len(by) :])[""]
+
+
+def _of_rows(codes: Sequence[Code], flag: Array | None) -> list[Code]:
+    """Codes of the rows that count; others may hold any value, which would run into the next code of a word."""
+    return list(codes) if flag is None else [(jnp.where(flag, code, 0), count) for code, count in codes]
 
 
 def _move(by: Sequence[Code], arrays: Sequence[Array]) -> list[Array]:
