@@ -70,7 +70,7 @@ def _step(rel: Rel) -> Rel:
             return rel
         names = schema_of(rel).names
         return make(Project(make(Filter(below, predicate)), tuple(Item(name, column(name)) for name in names)))
-    if isinstance(rel, Project) and not isinstance(rel.input, Scan):
+    if isinstance(rel, Project) and not (isinstance(rel.input, Scan) and owned(rel)):
         below, exprs = _moved(rel.input, [item.expr for item in rel.items])
         items = tuple(Item(item.name, expr) for item, expr in zip(rel.items, exprs, strict=True))
         return make(Project(below, items))

@@ -6,6 +6,7 @@ from collections import Counter
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.ir import Call, Column, Expr, Item, Plan, Project, Rel, make, substitute, transform_plan
+from mpc_compiler.rules.keep_with_owner import owned, owner_only
 
 __all__ = ["merge_projections"]
 
@@ -40,7 +41,11 @@ def _step(rel: Rel) -> Rel:
     if any(isinstance(by_name[name], Call) and count > 1 for name, count in uses.items()):
         return rel
     items = tuple(Item(item.name, substitute(item.expr, by_name.__getitem__)) for item in rel.items)
-    return _step(make(Project(inner.input, items)))
+    made = make(Project(inner.input, items))
+    assert isinstance(made, Project)
+    if any(map(owner_only, by_name.values())) and owned(inner) and not owned(made):
+        return rel  # what only the owner can compute stays by itself, at the owner
+    return _step(made)
 
 
 def _reads(expr: Expr) -> list[str]:

@@ -158,7 +158,8 @@ class Grouping:
             raise refused(node, f"{describe(node)} of values that may be NULL", "ANY_VALUE, MIN or MAX")
         if function is Function.QUANTILE:
             return self._result("quantile", name, self._level(node))
-        if function is Function.AVG and self._below.type(value).kind != "float":
+        whole = self._below.type(value).kind != "float" and rows_of(self._below.scope.rel) > 0
+        if function is Function.AVG and whole:
             return self._mean(name, value)
         total = self._result(function.value, name)
         if function is not Function.SUM or (self._grouped and not nullable):
