@@ -14,7 +14,7 @@ from mpc_engine.cli.clear import Answer, Clear, difference
 from mpc_engine.cli.tpch import PLACEMENTS, Placement, query_text
 from tests.tpch.conftest import Open
 
-NUMBERS = (1, 3, 5, 6, 12, 14, 18)
+NUMBERS = (1, 3, 4, 5, 6, 12, 14, 18)
 SMALL = 0.01
 
 
