@@ -34,6 +34,19 @@ class TextMethods:
             raise UnsupportedError("regular expressions are not supported", code="MPC-0301", hint="regex=False")
         return self._series._apply("contains", text)
 
+    def like(self, pattern: str) -> Series:
+        """Whether each value matches a pattern of SQL: ``%`` stands for any text, ``_`` for one character.
+
+        Examples
+        --------
+        >>> import pandas as pd, mpc_engine as mpc
+        >>> parts = pd.DataFrame({"name": ["forest green", "green", "pale forest"]})
+        >>> with mpc.Session.local({"a": {"t": parts}}, protocol="plaintext", executor="threads") as session:
+        ...     session.table("a.t").name.str.like("%est_g%").collect().tolist()
+        [True, False, False]
+        """
+        return self._series._apply("like", pattern)
+
     def lower(self) -> Series:
         """Lower case, letter by letter."""
         return self._series._apply("lower")
