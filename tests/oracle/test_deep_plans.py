@@ -122,15 +122,15 @@ def batches(size: int = BATCH) -> st.SearchStrategy[list[Plan]]:
 
 
 @given(batch=batches())
-@settings(max_examples=20, phases=[Phase.generate])
+@settings(max_examples=12, phases=[Phase.generate])
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
     check(session_for("plaintext", "threads", pushdown=pushdown), batch)
 
 
-@given(batch=batches(4))
-@settings(max_examples=4, phases=[Phase.generate])
+@given(batch=batches())
+@settings(max_examples=8, phases=[Phase.generate])
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_on_shares_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
