@@ -163,9 +163,9 @@ class Session:
             raise
 
     def _profile(self) -> dict[str, Profile]:
-        from mpc_engine.io.profile import profile
+        from mpc_engine.io.profile import profile, with_common_dictionaries
 
-        return {ref.name: profile(ref) for refs in self._refs.values() for ref in refs}
+        return with_common_dictionaries({ref.name: profile(ref) for refs in self._refs.values() for ref in refs})
 
     # --- tables --------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,12 @@ from mpc_engine.io.source import TableRef
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["MAX_DICTIONARY", "Profile", "profile", "rounded"]
+__all__ = ["FEW", "MAX_DICTIONARY", "Profile", "profile", "rounded", "with_common_dictionaries"]
 
+FEW = 64
+"""A text column of no more distinct values gets a public dictionary, however few rows there are."""
 MAX_DICTIONARY = 1024
-"""Text columns with more distinct values get no public dictionary."""
+"""Text columns with more distinct values get no public dictionary; nor do those of which most rows have their own."""
 
 _KINDS: tuple[tuple[str, Kind], ...] = (
     (r"U?(TINY|SMALL|BIG)INT|U?INTEGER", "int"),
@@ -249,4 +251,41 @@ def _dictionary(
         return ref.dictionaries[name]
     query = f"SELECT DISTINCT {quoted}::VARCHAR FROM {table} WHERE {quoted} IS NOT NULL LIMIT {MAX_DICTIONARY + 1}"
     values = [str(row[0]) for row in connection.execute(query).fetchall()]
-    return tuple(sorted(values)) if len(values) <= MAX_DICTIONARY else None
+    if len(values) > MAX_DICTIONARY:
+        return None
+    if len(values) > FEW and 2 * len(values) > _present(connection, table, quoted):
+        return None  # names, addresses: rather the rows' than a vocabulary
+    return tuple(sorted(values))
+
+
+def _present(connection: duckdb.DuckDBPyConnection, table: str, quoted: str) -> int:
+    found = connection.execute(f"SELECT count({quoted}) FROM {table}").fetchone()
+    return int(found[0]) if found else 0
+
+
+def with_common_dictionaries(profiles: Mapping[str, Profile]) -> dict[str, Profile]:
+    """The same profiles, where parts of one table at several owners have one dictionary for each text column.
+
+    A union of the parts then needs no translation on shares.
+    """
+    parts: dict[tuple[str, str], list[Field]] = {}
+    for name, known in profiles.items():
+        for field in known.fields:
+            if field.dtype.kind == "string":
+                parts.setdefault((name.split(".", 1)[1], field.name), []).append(field)
+    common = {
+        key: tuple(sorted({text for field in fields for text in field.dtype.domain or ()}))
+        for key, fields in parts.items()
+        if len(fields) > 1 and all(field.dtype.domain is not None for field in fields)
+    }
+
+    def widened(table: str, field: Field) -> Field:
+        domain = common.get((table.split(".", 1)[1], field.name))
+        if domain is None:
+            return field
+        return msgspec.structs.replace(field, dtype=msgspec.structs.replace(field.dtype, domain=domain))
+
+    return {
+        name: msgspec.structs.replace(known, fields=tuple(widened(name, field) for field in known.fields))
+        for name, known in profiles.items()
+    }
