@@ -24,18 +24,19 @@ BEST = {"credit_score": (11.8, 13_260), "market_share": (9.0, 11_700), "password
 HEAD = """# TPC-H
 
 Made by `python bench/tpch.py`: {scale_text}, {executor}, protocol `aby3`, three
-computing parties on one machine of {cores}. Every result was compared with DuckDB's on the same data before it was timed: decimals
-and whole numbers equal, averages and quotients within 2^-16. Seconds are medians of {repeat} runs after a first one, which compiles;
-bytes are those of all parties together.
+computing parties on one machine of {cores}. Every result was compared with DuckDB's on the same data before it was
+timed: decimals and whole numbers equal, averages and quotients within 2^-16. Seconds are medians of {repeat} runs
+after a first one, which compiles; bytes are those of all parties together.
 
 The queries are those of the specification with its validation parameters, as SQL: `mpc_engine/cli/tpch`. Eight of them
 are written in pandas' way in `examples/tpch.py`.
 
-| placement | who holds what | what runs where |
-|---|---|---|
-| `owners` | customer, orders and lineitem at one owner, the rest at another | owners compute what they can; keys that are unique at both are intersected |
-| `rows` | every table divided by rows between two owners | owners filter, compute and join what they have whole; the rest on shares |
-| `secret` | as `owners` | all inputs are shared, everything is computed on shares; owners compute `LIKE` and `SUBSTRING` only |
+- `owners`: customer, orders and lineitem at one owner, the rest at another. Owners compute what they can; keys that
+  are unique at both are intersected.
+- `rows`: every table is divided by rows between two owners. Owners filter, compute and add up what they can; joins are
+  made on shares.
+- `secret`: as `owners`, but all inputs are shared and everything is computed on shares. Owners compute only what cannot
+  be: `LIKE` and `SUBSTRING`.
 """
 
 
