@@ -19,7 +19,7 @@ import mpc_engine as mpc
 from mpc_compiler.ir import Agg, Aggregate, Rel, SortBy, Win, Window, make
 from mpc_engine.frame.base import Lazy, identity
 from mpc_engine.ml import LogisticRegression, StandardScaler
-from mpc_engine.ml.metrics import roc_auc_score
+from mpc_engine.ml.metrics import log_loss, population_stability_index, roc_auc_interval, roc_auc_score
 from mpc_engine.runtime import worker as worker_module
 from mpc_engine.runtime.messages import Report
 from tests.workers import Parties
@@ -157,6 +157,9 @@ PLACED = (
 MODELS: dict[str, Callable[[Frame], Lazy]] = {
     "scaler": lambda t: StandardScaler().fit(t[["i_x", "x_y"]]).transform(t[["i_x", "x_y"]]),
     "metric": lambda t: roc_auc_score(t["y_x"], t["x_y"]),
+    "area with its error": lambda t: roc_auc_interval(t["y_x"], t["x_y"]),
+    "log loss": lambda t: log_loss(t["y_x"], t["x_y"].clip(0.0, 1.0)),
+    "stability": lambda t: population_stability_index(t["x_y"], t[t["i_x"] > 0]["x_y"], bins=[0.0, 1.0]),
     "logistic regression": lambda t: LogisticRegression().fit(t[["i_x", "x_y"]], t["y_x"]).to_frame(),
 }
 

@@ -20,11 +20,11 @@ import spu.api
 import spu.utils.frontend as frontend
 import statsmodels.api as sm
 from scipy.stats import ks_2samp, norm
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from spu import libspu
 
-from mpc_compiler.ops import logistic, numeric, ranking, scaler, woe
+from mpc_compiler.ops import logistic, losses, numeric, ranking, scaler, woe
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 ULP = 2.0**-18
@@ -382,3 +382,55 @@ def test_information_value_of_many_rows(execute: Execute) -> None:
     done = execute(lambda e, n, b, t: program(e, n, (b, t)), events, counts, *totals)
     np.testing.assert_allclose(done[0], np.log(good / bad), rtol=0, atol=3e-4)
     np.testing.assert_allclose(done[1], (good - bad) * np.log(good / bad), rtol=0, atol=1e-4)
+
+
+# --- DeLong's error, losses, stability
+
+
+def delong(label: Array, score: Array) -> float:
+    """The standard error of the AUC from its definition."""
+    good, bad = score[label == 0], score[label == 1]
+    wins = (bad[:, None] > good[None]) + 0.5 * (bad[:, None] == good[None])
+    return float(np.sqrt(wins.mean(1).var(ddof=1) / len(bad) + wins.mean(0).var(ddof=1) / len(good)))
+
+
+@pytest.mark.parametrize(("rows", "levels"), [(9, 4), (700, 5), (700, 2**18)])
+def test_error_of_the_auc_with_ties(execute: Execute, rows: int, levels: int) -> None:
+    label, score, keep = scores(rows, levels)
+    for valid in (None, keep):
+        kept = np.ones(rows, bool) if valid is None else valid
+        auc, _, error = execute(ranking.roc_error, label, score, *(() if valid is None else (valid,)))
+        assert auc == pytest.approx(roc_auc_score(label[kept], score[kept]), abs=2e-5)
+        assert error == pytest.approx(delong(label[kept], score[kept]), rel=5e-4)
+
+
+@pytest.mark.parametrize("label", [[0, 0, 0], [1, 1, 1], [0, 1], []])
+def test_error_of_the_auc_without_enough_rows_is_zero(execute: Execute, label: list[int]) -> None:
+    found = execute(ranking.roc_error, np.array(label, np.int64), np.linspace(0, 1, len(label)))
+    assert abs(float(found[2])) < 2**-8
+
+
+def test_log_loss_of_valid_rows(execute: Execute) -> None:
+    label, score, keep = scores(300, 2**18)
+    probability = encoded(score.clip(2.0**-10, 1 - 2.0**-10))
+    for valid in (None, keep):
+        kept = np.ones(300, bool) if valid is None else valid
+        got = execute(losses.log_loss, label, probability, *(() if valid is None else (valid,)))
+        assert got == pytest.approx(log_loss(label[kept], probability[kept]), abs=2e-4)
+    sure = execute(losses.log_loss, np.array([1, 1]), np.array([0.0, 1.0]))
+    assert sure == pytest.approx(17 * np.log(2) / 2, abs=2e-3)  # held to 2**-17
+
+
+def test_stability_of_valid_rows(execute: Execute) -> None:
+    rng = np.random.default_rng(4)
+    sample, keep = rng.integers(0, 2, 3000), rng.random(3000) < 0.7
+    code = np.where(sample == 1, rng.integers(0, 6, 3000), rng.integers(0, 4, 3000) + rng.integers(0, 3, 3000))
+    psi, least = execute(partial(losses.stability, bands=8), sample, code, keep)
+    counts = [np.bincount(code[keep & (sample == s)], minlength=8) for s in (0, 1)]
+    e, a = (np.maximum(c, 0.5) / c.sum() for c in counts)
+    exact = counts[1] / counts[1].sum() - counts[0] / counts[0].sum()
+    assert counts[0].min() == 0
+    assert psi == pytest.approx(float((exact * np.log(a / e)).sum()), abs=2e-4)
+    assert least == min(c.sum() for c in counts)
+    empty = execute(partial(losses.stability, bands=2), np.zeros(4, np.int64), np.array([0, 1, 1, 0]))
+    assert [float(v) for v in empty] == [0, 0]

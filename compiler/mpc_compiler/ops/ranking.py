@@ -179,6 +179,7 @@ def _error(c: _Below, auc: jax.Array, rows: int) -> jax.Array:
     off = place - jnp.stack([auc, 1.0 - auc])[:, None]
     mine = jnp.stack([c.positive, c.negative]).astype(jnp.float64) * off
     squares = jnp.stack([jnp.dot(mine[0], off[0]), jnp.dot(mine[1], off[1])])
+    squares = jnp.where(own[::-1] > 0, squares, 0.0)
     half = rows.bit_length() // 2
     variance = numeric.ratio(squares, own - jnp.where(own > 0, 1, 0), den_max=rows)
     parts = numeric.ratio(variance * 4.0**half, own, den_max=rows)
