@@ -47,6 +47,7 @@ from mpc_compiler.rules.examples import accounts, bureau, expression, filtered, 
 from mpc_compiler.rules.group_before_outer import group_before_outer
 from mpc_compiler.rules.group_below import group_below
 from mpc_compiler.rules.hide_joins import hide_joins
+from mpc_compiler.rules.join_own_first import join_own_first
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
 from mpc_compiler.rules.merge_projections import merge_projections
 from mpc_compiler.rules.place_local import place_local, place_scans
@@ -113,6 +114,9 @@ def table(owner: str, named: str, rows: int, *keys: str, **columns: int) -> Rel:
 entries = table("a", "entries", 1000, who=49, amount=999)
 people = table("b", "people", 50, "person", person=49, name=9, region=5)
 regions = table("b", "regions", 6, "code", code=5, title=9)
+elsewhere = table("c", "regions", 6, "code", code=5, title=9)
+elsewhere_people = join(people, elsewhere, "region", "code")
+days = table("a", "days", 50, "day", day=49, town=5)
 looked_up = join(entries, people, "who", "person")
 all_people = make(Join(people, entries, ("person",), ("who",), "left"))
 
@@ -221,11 +225,29 @@ CASES |= {
     ),
     "carry_late_through_what_is_needed_for_each_row": (
         carry_late,
-        plan_of(carried(join(entries, join(people, regions, "region", "code"), "who", "person"), "region", ("title",))),
+        plan_of(
+            carried(join(entries, join(people, elsewhere, "region", "code"), "who", "person"), "region", ("title",))
+        ),
     ),
     "carry_late_not_first": (
         carry_late,
         plan_of(make(Aggregate(looked_up, ("who",), (Agg("name", "any", "name"), Agg("x", "first", "amount"))))),
+    ),
+    "join_own_first": (
+        join_own_first,
+        plan_of(join(looked_up, days, "amount", "day")),
+    ),
+    "join_own_first_what_others_lead_to": (
+        join_own_first,
+        plan_of(
+            join(entries, join(table("a", "days", 50, "day", day=49, town=5), regions, "town", "code"), "who", "day")
+        ),
+    ),
+    "join_own_first_already": (
+        join_own_first,
+        plan_of(
+            join(join(entries, table("a", "days", 50, "day", day=49, month=11), "who", "day"), people, "who", "person")
+        ),
     ),
     "group_before_outer": (
         group_before_outer,
@@ -303,8 +325,8 @@ CASES |= {
         plan_of(
             make(
                 Aggregate(
-                    join(looked_up, table("a", "days", 50, "day", day=49, month=11), "who", "day"),
-                    ("region", "month"),
+                    join(looked_up, days, "who", "day"),
+                    ("region", "town"),
                     (Agg("n", "size"),),
                 )
             )

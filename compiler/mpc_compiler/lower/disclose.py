@@ -70,9 +70,13 @@ def _local_sizes(placed: Plan, stages: tuple[Stage, ...]) -> list[Disclosure]:
     computing = any(isinstance(stage, Compute | Align) for stage in stages)
     found = []
     for node in walk(*(output.rel for output in placed.outputs)):
-        if isinstance(node, Local) and computing and any(isinstance(n, Filter | Aggregate | Limit) for n in walk(node)):
+        if (
+            isinstance(node, Local)
+            and computing
+            and any(isinstance(n, Filter | Aggregate | Join | Limit) for n in walk(node))
+        ):
             table = ", ".join(sorted({n.table for n in walk(node) if isinstance(n, Scan)}))
-            what = f"how many rows {node.owner} keeps of {table} after its own filters and groups"
+            what = f"how many rows {node.owner} keeps of {table} after its own filters, joins and groups"
             found.append(Disclosure(what, EVERYONE, "row counts are public"))
     return found
 

@@ -12,6 +12,7 @@ from mpc_compiler.rules.compare_exactly import compare_exactly
 from mpc_compiler.rules.group_before_outer import group_before_outer
 from mpc_compiler.rules.group_below import group_below
 from mpc_compiler.rules.hide_joins import hide_joins
+from mpc_compiler.rules.join_own_first import join_own_first
 from mpc_compiler.rules.keep_with_owner import keep_with_owner
 from mpc_compiler.rules.merge_projections import merge_projections
 from mpc_compiler.rules.place_local import place_local, place_scans
@@ -45,6 +46,7 @@ RULES: tuple[Rule, ...] = (
     group_before_outer,
     carry_late,
     group_below,
+    join_own_first,
     merge_projections,
     prune_columns,
     place_local,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import msgspec
 
@@ -24,7 +23,7 @@ from mpc_compiler.ir import (
     substitute,
     transform_plan,
 )
-from mpc_compiler.rules.lookups import Lookup, flat, intersects, joined, unused
+from mpc_compiler.rules.lookups import Lookup, flat, intersects, look_up, spread, unused
 
 __all__ = ["carry_late"]
 
@@ -65,16 +64,16 @@ def _step(rel: Rel) -> Rel:
 class _Late:
     """The lookups of an aggregation, and which of them can wait."""
 
-    def __init__(self, rel: Aggregate, exprs: dict[str, Expr], base: Rel, lookups: list[Lookup]) -> None:
-        self._rel, self._base = rel, base
+    def __init__(self, rel: Aggregate, exprs: dict[str, Expr], base: Rel, lookups: tuple[Lookup, ...]) -> None:
+        self._rel, self._base, self._tree = rel, base, lookups
+        self._lookups = list(spread(lookups))
         equal: dict[str, str] = {}
-        for lookup in lookups:  # of equal keys, that of the rows stands for the one that is looked up
+        for lookup in self._lookups:  # of equal keys, that of the rows stands for the one that is looked up
             if lookup.join.how == "inner":
                 equal |= {theirs: equal.get(mine, mine) for mine, theirs in zip(lookup.on, lookup.to, strict=True)}
         self._equal = equal
         self._exprs = {n: substitute(e, lambda name: column(equal.get(name, name))) for n, e in exprs.items()}
-        self._lookups = [replace(lookup, on=tuple(equal.get(n, n) for n in lookup.on)) for lookup in lookups]
-        names = [frozenset(schema_of(base).names), *(lookup.names for lookup in lookups)]
+        names = [frozenset(schema_of(base).names), *(lookup.names for lookup in self._lookups)]
         taken = frozenset().union(*names)
         self._distinct = sum(map(len, names)) == len(taken)
         self._mark, self._other = itertools.islice(unused({*taken, *exprs, *(a.name for a in rel.aggs)}), 2)
@@ -86,9 +85,7 @@ class _Late:
         late = self._late()
         if not late:
             return None
-        early = self._base
-        for lookup in self._lookups:
-            early = early if lookup in late else joined(early, lookup, lookup.on)
+        early = look_up(self._base, self._tree, [at for at in self._lookups if at not in late], self._same)
         below, on = self._below(early, late)
         keys = tuple(name + self._mark for name in self._rel.keys)
         if not self._settled(below, keys, on):
@@ -99,10 +96,12 @@ class _Late:
         ))  # fmt: skip
         if not self._pays(early, made, on, keys):
             return None
-        result = made
-        for lookup in late:
-            result = joined(result, lookup, tuple(on.get(name, name) for name in lookup.on))
+        result = look_up(made, self._tree, late, lambda name: on.get(self._same(name), self._same(name)))
         return make(Project(result, tuple(self._item(name) for name in schema_of(self._rel).names)))
+
+    def _same(self, name: str) -> str:
+        """The column of the rows that has the same values, if there is one."""
+        return self._equal.get(name, name)
 
     def _carried(self) -> dict[str, str]:
         """Columns that are looked up and carried: by the name of the aggregate."""
@@ -125,7 +124,7 @@ class _Late:
             if needed.isdisjoint(lookup.names):
                 late.insert(0, lookup)
             else:
-                needed |= set(lookup.on)
+                needed |= set(map(self._same, lookup.on))
         return late
 
     def _below(self, early: Rel, late: list[Lookup]) -> tuple[Rel, dict[str, str]]:
@@ -136,7 +135,7 @@ class _Late:
         items = keys | {name + self._mark: self._exprs[name] for name in read}
         mine = set(schema_of(early).names)
         on = {}
-        for name in dict.fromkeys(name for lookup in late for name in lookup.on if name in mine):
+        for name in dict.fromkeys(n for at in late for n in map(self._same, at.on) if n in mine):
             found = next((made for made, expr in keys.items() if expr == column(name)), name + self._other)
             items[found] = column(name)
             on[name] = found

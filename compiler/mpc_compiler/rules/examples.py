@@ -38,6 +38,7 @@ __all__ = [
     "keyed",
     "loans",
     "looked_up",
+    "own_days",
     "project",
 ]
 
@@ -102,6 +103,7 @@ keyed = join(_keyed(loans, "id"), _keyed(accounts, "key"), "id", "key")
 """The same join where both keys are known to be unique."""
 looked_up = join(loans, _keyed(accounts, "key"), "bad", "key")
 """A join where only the right key is."""
+own_days = _keyed(_scan("a", "days", 9, day=120, month=11), "day")
 
 
 class Example:

@@ -29,7 +29,8 @@ from mpc_compiler.ir import (
     substitute,
     transform_plan,
 )
-from mpc_compiler.rules.lookups import Lookup, flat, intersects, joined, unused
+from mpc_compiler.rules.join_own_first import own_lookups, same_among
+from mpc_compiler.rules.lookups import Lookup, flat, intersects, look_up, spread, unused
 
 __all__ = ["group_below"]
 
@@ -74,9 +75,10 @@ def _step(rel: Rel) -> Rel:
             predicates = [substitute(predicate, by_name.__getitem__) for predicate in predicates]
         below = below.input
     base, lookups = flat(below)
-    names = [schema_of(base).names, *(lookup.names for lookup in lookups)]
+    every = list(spread(lookups))
+    names = [schema_of(base).names, *(lookup.names for lookup in every)]
     distinct = sum(map(len, names)) == len(set().union(*names))
-    if not lookups or len(owners_of(base)) > 1 or not distinct or any(intersects(at.join) for at in lookups):
+    if not lookups or len(owners_of(base)) > 1 or not distinct or any(intersects(at.join) for at in every):
         return rel
     return _Below(rel, exprs, predicates, base, lookups).moved() or rel
 
@@ -100,12 +102,14 @@ class _Below:
         base: Rel,
         lookups: Sequence[Lookup],
     ) -> None:
-        self._rel, self._exprs = rel, exprs
-        self._base, self._others = _own(base, lookups)
+        self._rel, self._exprs, self._tree = rel, exprs, lookups
+        own = own_lookups(base, lookups)
+        self._others = [lookup for lookup in spread(lookups) if lookup not in own]
+        self._base = look_up(base, lookups, own, same_among(schema_of(base).names, lookups))
         self._mine = frozenset(schema_of(self._base).names)
         self._own_predicates = [p for p in predicates if columns_of(p) <= self._mine]
         self._mixed = [p for p in predicates if p not in self._own_predicates]
-        taken = {*self._mine, *exprs, *(agg.name for agg in rel.aggs)}.union(*(at.names for at in lookups))
+        taken = {*self._mine, *exprs, *(agg.name for agg in rel.aggs)}.union(*(at.names for at in spread(lookups)))
         self._mark, self._other = itertools.islice(unused(taken), 2)
 
     def moved(self) -> Rel | None:
@@ -117,9 +121,7 @@ class _Below:
         keys = self._keys([part.condition for part in found.values() if part.condition is not None])
         if keys is None or is_unique(self._base, tuple(keys)):
             return None
-        rows = self._first(keys, found)
-        for lookup in self._others:
-            rows = joined(rows, lookup, tuple(map(self._renamed, lookup.on)))
+        rows = look_up(self._first(keys, found), self._tree, self._others, self._renamed)
         for predicate in self._mixed:
             rows = make(Filter(rows, self._moved(predicate)))
         wanted = [Item(name, self._moved(self._exprs[name])) for name in self._rel.keys]
@@ -168,37 +170,14 @@ class _Below:
     def _keys(self, conditions: Sequence[Expr]) -> list[str] | None:
         """The owner's columns that the rest of the query reads; None where rows cannot be grouped by them."""
         read = [self._exprs[name] for name in self._rel.keys] + self._mixed + list(conditions)
-        names = set().union(*map(columns_of, read), *(lookup.on for lookup in self._others)) & self._mine
+        same = same_among(self._mine, self._tree)
+        names = set().union(*map(columns_of, read), *(map(same, lookup.on) for lookup in self._others)) & self._mine
         fields = {field.name: field.dtype.kind for field in schema_of(self._base)}
         return None if any(fields[name] == "float" for name in names) else sorted(names)
 
     def _renamed(self, name: str) -> str:
+        name = same_among(self._mine, self._tree)(name)
         return name + self._mark if name in self._mine else name
 
     def _moved(self, expr: Expr) -> Expr:
         return substitute(expr, lambda name: column(self._renamed(name)))
-
-
-def _own(base: Rel, lookups: Sequence[Lookup]) -> tuple[Rel, list[Lookup]]:
-    """The base with all that its owner can look up alone, and the other lookups."""
-    owner, rest, equal = owners_of(base), [], _equal(lookups)
-    for lookup in lookups:
-        mine = schema_of(base).names
-        on = tuple(
-            name if name in mine else next((e for e in equal.get(name, ()) if e in mine), name) for name in lookup.on
-        )
-        if owners_of(lookup.rel) == owner and set(on) <= set(mine):
-            base = joined(base, lookup, on)
-        else:
-            rest.append(lookup)
-    return base, rest
-
-
-def _equal(lookups: Sequence[Lookup]) -> dict[str, list[str]]:
-    """Columns that are equal because one looks up the other."""
-    found: dict[str, list[str]] = {}
-    for lookup in lookups:
-        if lookup.join.how == "inner":
-            for a, b in zip(lookup.on, lookup.to, strict=True):
-                found.setdefault(b, []).append(a)
-    return found
