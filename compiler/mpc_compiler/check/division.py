@@ -14,6 +14,8 @@ __all__ = ["Division", "divisor_bounds", "plan_division"]
 _WHOLE = 1 << 61
 _SMALL = 1 << 20
 _LARGEST = 2.0**43
+_LEAST = 2.0**-10
+"""A smaller divisor would be off by more than 1 in 256 from its own rounding alone."""
 _RATIO_NUM = 2.0**40
 _RATIO_RESULT = 2.0**24
 
@@ -86,7 +88,15 @@ def plan_division(expr: Call, types: list[DType], result: DType) -> Division:
             hint="it may be 0: declare a range without 0, or divide by y.where(y != 0); in SQL by NULLIF(y, 0)",
             node=expr,
         )
-    lo, hi, _ = found
+    lo, hi, least = found
+    if den.kind == "float" and least < _LEAST:
+        raise RangeError(
+            f"the divisor {expr.args[1]!r} may be as small as {least:g}; fixed point holds multiples of "
+            f"{2**-FRACTION_BITS:g}",
+            code="MPC-0203",
+            hint=f"declare a range of {_LEAST:g} and more in size, scale the column up, or divide at the owner",
+            node=expr,
+        )
     ratio = Fraction(_unit(den), _unit(num))
     largest = max(map(abs, num.bounds)) * (2**FRACTION_BITS if num.kind == "float" else 1)
     scale = 2**FRACTION_BITS if den.kind == "float" else 1

@@ -149,10 +149,29 @@ def _expression(expr: Expr, schema: Schema) -> None:
         _product(expr, types)
     if expr.op in (*_COMPARISONS, "isin", "where", "fillna"):
         _texts(expr, types)
+    if result.kind == "float" and _by_fraction(expr, types):
+        _fits_fraction(expr, types, result)
     if expr.op in _TOGETHER:
         _common(expr, types[_TOGETHER[expr.op] :])
     if result.kind != "bool":
         _fits(result, repr(expr), expr)
+
+
+def _by_fraction(expr: Call, types: list[DType]) -> bool:
+    """Whether a number is multiplied by a public fraction, as decimals are where they become floats."""
+    constants = any(constant_of(arg) is not None for arg in expr.args)
+    return (expr.op in ("mul", "div") and constants) or any(t.scale for t in types)
+
+
+def _fits_fraction(expr: Call, types: list[DType], result: DType) -> None:
+    largest = max([*map(abs, result.limits), *(abs(end) for t in types if t.scale for end in t.limits)])
+    if largest >= MAX_FLOAT / 2:
+        raise RangeError(
+            f"{expr!r} may reach {largest:g}; what is multiplied by a fraction must stay below {MAX_FLOAT / 2:g}",
+            code="MPC-0202",
+            hint="declare a tighter range, or scale the column",
+            node=expr,
+        )
 
 
 def _whole_division(expr: Call, types: list[DType]) -> None:

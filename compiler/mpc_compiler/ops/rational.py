@@ -20,6 +20,7 @@ from jax.interpreters import mlir
 
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.cost.model import Cost
+from mpc_compiler.errors import RangeError
 from mpc_compiler.ops.define import FRACTION_BITS, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.fixed import decode_fixed, encode_fixed
 
@@ -85,7 +86,9 @@ def _plan(num: int, den: int, most: int) -> tuple[tuple[_Estimate, ...], float]:
         return (), 0.0
     first = _estimate(Fraction(num, den), most)
     if first is None:
-        raise ValueError(f"{most} times {num}/{den} leaves the ring")
+        raise RangeError(
+            f"{most} units times {num}/{den} may leave the ring", code="MPC-0202", hint="declare a tighter range"
+        )
     steps, error = [first], first.error
     while error > _ENOUGH and error * den < _MOST:
         following = _estimate(Fraction(1, den), int(error * den) + 1)

@@ -1,0 +1,71 @@
+"""What SPU 0.9.5 gives in silence at 64 bits with 18 fraction bits, in frames on shares: refused, or right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mpc_engine as mpc
+
+ROWS = 200
+
+
+@pytest.fixture(scope="module")
+def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(3)
+    left = pd.DataFrame({
+        "id": np.arange(ROWS), "thousands": np.linspace(0, 2e4, ROWS), "wide": rng.uniform(0, 1e5, ROWS),
+        "ten": np.linspace(1, 1e7, ROWS), "small": np.full(ROWS, 1e-6), "signed": rng.uniform(-1, 5, ROWS),
+        "five": np.linspace(0, 5, ROWS), "huge": np.full(ROWS, 2.0**44),
+        "gaps": np.where(np.arange(ROWS) % 3, 2.5, np.nan),
+    })  # fmt: skip
+    return left, pd.DataFrame({"key": np.arange(ROWS), "other": np.linspace(0, 2e4, ROWS), "zero": np.arange(ROWS) % 4})
+
+
+@pytest.fixture(scope="module")
+def joint(tables: tuple[pd.DataFrame, pd.DataFrame]) -> Iterator[mpc.DataFrame]:
+    left, right = tables
+    with mpc.Session.local({"a": {"t": left}, "b": {"u": right}}, executor="threads", pushdown=False) as session:
+        yield session.table("a.t").merge(session.table("b.u"), left_on="id", right_on="key")
+
+
+REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "2e4 times 2e4": (lambda t: t.thousands * t.other, "MPC-0203"),
+    "a product that sums up to 1e9 and more": (lambda t: (t.wide * t.other).sum(), "MPC-0203"),
+    "an input of 2**44": (lambda t: t.huge * 1.0, "MPC-0202"),
+    "a quotient by 0": (lambda t: t.five / t.zero, "MPC-0306"),
+    "a quotient by 1e-6": (lambda t: t.other / t.small, "MPC-0203"),
+    "a logarithm of what may be negative, on its way to shares": (lambda t: np.log(t.signed) + t.zero, "MPC-0201"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(joint: mpc.DataFrame, name: str) -> None:
+    act, code = REFUSED[name]
+    with pytest.raises(mpc.MpcError) as caught:
+        act(joint).collect()
+    assert caught.value.code == code
+    assert caught.value.hint
+
+
+def test_right(joint: mpc.DataFrame, tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    rows = tables[0].merge(tables[1], left_on="id", right_on="key")
+    root, gaps, missing, quotient, log, exp, spread, scaled = mpc.collect(
+        np.sqrt(joint.ten), joint.gaps + joint.zero, joint.gaps.isna(), joint.five / joint.zero.where(joint.zero != 0),
+        np.log(joint.five + 1), np.exp(joint.five), joint.wide.var(), joint.ten * 1e-6,
+    )  # fmt: skip
+    assert (np.abs(root - np.sqrt(rows.ten)) <= np.sqrt(rows.ten) * 2.0**-16 + 2.0**-16).all()
+    pd.testing.assert_series_equal(gaps.isna(), rows.gaps.isna(), check_names=False)
+    assert missing.tolist() == rows.gaps.isna().tolist()
+    true = rows.five / rows.zero.where(rows.zero != 0)
+    assert quotient.isna().tolist() == true.isna().tolist()
+    assert (np.abs(quotient - true).dropna() <= 2.0**-15).all()
+    assert (np.abs(log - np.log(rows.five + 1)) <= 2.0**-17).all()
+    assert (np.abs(exp - np.exp(rows.five)) <= 2.0**-17).all()
+    width = 1.25e5
+    assert abs(spread - rows.wide.var()) <= width**2 * 2.0**-20 + width * 2.0**-16
+    assert (np.abs(scaled - rows.ten * 1e-6) <= 2.0**-17).all()
