@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,11 +16,20 @@ from mpc_compiler.lower.program import build_program
 from mpc_compiler.lower.stages import Compute, Input, Wanted
 from tests.oracle.test_ml_ops import in_spu
 from tests.property.programs import ROWS, UNIT, Program, draw
+from tests.unit.test_native_programs import run as run_natively
 
 BATCH = 160
 
 
-def check(programs: Sequence[Program], rng: np.random.Generator) -> None:
+Execute = Callable[..., Any]
+
+
+def natively(fn: Execute, *args: Any) -> list[Any]:
+    """Run a program in the native protocol, which takes all of it."""
+    return run_natively(lambda *given: list(fn(*given)), args)[0]
+
+
+def check(programs: Sequence[Program], rng: np.random.Generator, execute: Execute) -> None:
     """Run programs as one on shares, and compare with fractions."""
     wanted, rels, arrays, values = [], [], [], []
     for at, program in enumerate(programs):
@@ -33,7 +43,7 @@ def check(programs: Sequence[Program], rng: np.random.Generator) -> None:
     names = tuple(f"r{at}" for at in range(len(programs)))
     compute = Compute("compute", (Input("s", "", tuple(wanted), False, "", ROWS),), names, tuple(rels))
     built = build_program(compute, {"s": ROWS})
-    found = in_spu(jax.core.jaxpr_as_fun(built.jaxpr), *arrays)
+    found = execute(jax.core.jaxpr_as_fun(built.jaxpr), *arrays)
     results = {(slot.relation, slot.valid): array for slot, array in zip(built.outputs, found, strict=True)}
     for at, program in enumerate(programs):
         rel = rels[at]
@@ -45,7 +55,7 @@ def check(programs: Sequence[Program], rng: np.random.Generator) -> None:
             assert abs(number - true) <= bound + slack, (program, values[at], float(number), float(true), bound)
 
 
-def run(seed: int, count: int) -> None:
+def run(seed: int, count: int, execute: Execute) -> None:
     rng = np.random.default_rng(seed)
     drawn: list[Program] = []
     while len(drawn) < count:
@@ -53,16 +63,20 @@ def run(seed: int, count: int) -> None:
     taken = [program for program in drawn[:count] if program.accepted()]
     assert count / 3 < len(taken) < count
     for start in range(0, len(taken), BATCH):
-        check(taken[start : start + BATCH], rng)
+        check(taken[start : start + BATCH], rng, execute)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_programs_at_the_bounds(seed: int) -> None:
-    run(seed, 500)
+    run(seed, 500, natively)
+
+
+def test_programs_at_the_bounds_in_spu() -> None:
+    run(4, 60, in_spu)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(36000)
 @pytest.mark.parametrize("seed", range(10, 60))
 def test_many_programs_at_the_bounds(seed: int) -> None:
-    run(seed, 2000)
+    run(seed, 2000, natively)

@@ -115,7 +115,7 @@ def _digit(scaled: Array, inverse: Array) -> Array:
 
 def _cut(value: Array, bits: int, most: int = 0) -> Array:
     if most >= _CUTTABLE and bits:
-        return lax.shift_right_arithmetic(value, jnp.int64(bits))
+        return lax.shift_right_arithmetic(value, jnp.int64(min(bits, 63)))
     while bits:
         piece = min(bits, _COARSE)
         value, bits = cut(value, piece), bits - piece
