@@ -56,14 +56,14 @@ def _scores(rows: int, rng: np.random.Generator) -> pd.DataFrame:
 
 
 def _sales(rows: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Revenue in cents of a thousand companies in twelve months."""
+    """Revenue in thousands of a thousand companies in twelve months."""
     import pandas as pd
 
     return pd.DataFrame(
         {
             "month": rng.integers(1, 13, rows),
             "company": rng.integers(0, 1000, rows),
-            "revenue": rng.integers(1, 8000, rows),
+            "revenue": rng.integers(1, 1000, rows),
         }
     )
 
