@@ -11,7 +11,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -196,6 +196,10 @@ def region_digest(code: bytes, region: Region) -> str:
     return hashlib.sha256(msgspec.msgpack.encode([code, inputs, outputs, types])).hexdigest()
 
 
+_QUICK: dict[str, Any] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+"""The reference runs a program once: compiling it takes longer than running it, and three times as long optimised."""
+
+
 class ClearDevice:
     """The reference device: one party that sees everything, never a deployment.
 
@@ -238,7 +242,7 @@ class ClearDevice:
         with LOWERING_LOCK, enable_x64():
             lowered = jax.jit(lambda *values: body(*values), keep_unused=True).lower(*shapes)
         digest = region_digest(lowered.as_text().encode(), region)
-        return Compiled(inputs, outputs, digest, lowered.compile())
+        return Compiled(inputs, outputs, digest, lowered.compile(compiler_options=_QUICK))
 
     def run(self, compiled: Compiled) -> RunCost:
         """Run a region on the variables it names."""

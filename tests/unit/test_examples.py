@@ -63,6 +63,15 @@ def test_taiwan_split_shares_only_the_key() -> None:
     assert len(tables["bank"]["clients"]) == len(tables["partner"]["payments"]) == 30_000
 
 
+@pytest.mark.slow
+def test_champion_and_challenger() -> None:
+    example = load_example("taiwan_challenger")
+    with mpc.Session.local(example.tables(3000), protocol="aby3", executor="threads", timeout=300) as session:
+        found = example.run(session, trees=4)
+    assert (found["AUC"] > 0.7).all()
+    assert (found["KS"] > 0.25).all()
+
+
 @pytest.mark.parametrize("protocol", ["plaintext", pytest.param("aby3", marks=pytest.mark.slow)])
 def test_the_german_card(protocol: str) -> None:
     card = load_example("german_card")

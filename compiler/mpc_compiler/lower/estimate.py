@@ -63,6 +63,9 @@ def _compute(compute: Compute, compiled: Compiled) -> Estimate:
         kernels=compiled.options.kernels,
         available=NATIVE if protocol == "aby3" else frozenset(),
     )
-    shared = sum(_shared(protocol, slot.dtype.name, rows[slot.relation]) for slot in program.inputs)
+    shared = 0
+    for slot, spec in zip(program.inputs, program.specs, strict=True):
+        # of what an owner keeps, one party gets the difference to what another makes itself
+        shared += 8 * spec.size if slot.known >= 0 else _shared(protocol, slot.dtype.name, spec.size)
     cost = cut.cost
     return Estimate(cost.rounds + 2, cost.bytes + shared, seconds(cost, LOOPBACK) + shared / 1e9, str(cut))

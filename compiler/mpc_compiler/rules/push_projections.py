@@ -58,6 +58,9 @@ def _step(rel: Rel) -> Rel:
 
 def _sink(base: Rel, exprs: dict[str, Expr]) -> tuple[Rel, dict[str, Expr]]:
     """Push what one side of a join can compute; returns the new base and what is left of each expression."""
+    if isinstance(base, Project) and all(item.expr == Column(item.name) for item in base.items):
+        inner, left = _sink(base.input, exprs)  # a choice of columns is in nobody's way
+        return (base, exprs) if inner == base.input else (inner, left)
     if isinstance(base, Filter):
         inner, left = _sink(base.input, {**exprs, "\0filter": base.predicate})
         if inner == base.input:
