@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import itertools
 import shutil
@@ -291,6 +292,7 @@ class Session:
 
     def stream_frame(self, frame: Lazy, rows: int, *, to: str | Sequence[str] | None) -> Iterator[Any]:
         """Run a plan and hand out its result in pieces of so many rows."""
+        from mpc_engine.runtime.messages import Fetch
         from mpc_engine.runtime.results import complete
         from mpc_engine.runtime.stream import Stream
 
@@ -301,11 +303,17 @@ class Session:
         compiled = self._compile(plan)
         run, executor, reports = self._run(plan, compiled)
         config = self._config
-        complete(reports, config.computing, config.options.protocol)
+        try:
+            complete(reports, config.computing, config.options.protocol)
+        except MpcError:
+            executor.fetch(Fetch(run, ""))  # nobody will ask for the pieces
+            raise
         pieces = Stream(
             executor, run, plan.outputs[0], reports, config.computing, config.options.protocol, self._folder
         )
-        yield from map(frame._shape, pieces)
+        with contextlib.closing(iter(pieces)) as found:
+            for piece in found:
+                yield frame._shape(piece)
 
     def _run(self, plan: Plan, compiled: Compiled) -> tuple[str, Executor, Mapping[str, Report]]:
         """Let the parties run a plan; returns the name of the run, who ran it and what they answered."""

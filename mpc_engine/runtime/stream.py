@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ class Stream:
         )
         self._ordered = any(w.column == ORDER for party in computing for w in reports[party].wires)
 
-    def __iter__(self) -> Iterator[pd.DataFrame]:
+    def __iter__(self) -> Generator[pd.DataFrame, None, None]:
         try:
             yield from self._sorted() if self._ordered else map(self._piece, self._pieces)
         finally:

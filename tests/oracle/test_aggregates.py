@@ -149,7 +149,7 @@ def test_totals_on_shares() -> None:
 def test_any_level(level: float, values: list[int]) -> None:
     table = Table({"v": Column(np.array(values))})
     for lo, hi in ((-50, 50), (None, None)):
-        out = aggregate(table, [Agg("q", "quantile", "v", lo, hi, level)])
+        out = aggregate(table, [Agg("q", "quantile", "v", lo, hi, param=level)])
         assert abs(float(out.columns["q"].value[0]) - np.quantile(values, level)) <= 100 * 2.0**-18 + 2.0**-18
 
 
