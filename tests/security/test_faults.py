@@ -121,10 +121,11 @@ def test_an_idle_party_that_died_is_replaced(session: mpc.Session) -> None:
 def test_nothing_of_a_killed_party_stays_on_disk(session: mpc.Session) -> None:
     """Rows that an intersection writes to its private folder go with the process."""
     works(session)
+    seconds = works(session)
     cluster = session._executor._cluster  # type: ignore[union-attr]
     assert isinstance(cluster, LocalCluster)
     before = {path.name for path in Path(cluster.folder).iterdir()}
-    injected(session, "bank_a", signal.SIGKILL, 0.3)
+    injected(session, "bank_a", signal.SIGKILL, 0.3 * seconds)  # in the intersection, which comes first
     works(session)
     stale = {path.name for path in Path(cluster.folder).iterdir()} & before
     assert not [name for name in stale if name.startswith(PARTIES)]
