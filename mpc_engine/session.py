@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import itertools
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ from mpc_engine.errors import ConfigError, MpcError, SchemaError, UnsupportedErr
 from mpc_engine.frame.base import Lazy, identity
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import caller, locate, mark, placed
-from mpc_engine.observe import PartyStep, RunReport
+from mpc_engine.observe import Expected, PartyStep, RunReport
 from mpc_engine.observe.events import Progress
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ def collect(*frames: Lazy, to: str | Sequence[str] | None = None) -> list[Any]:
     if len(sessions) != 1:
         raise ConfigError("collect() takes frames of one session", code="MPC-0807")
     return frames[0]._session.collect_frames(frames, to=to)
+
+
+def _expected(compiled: Compiled) -> Expected:
+    from mpc_compiler.lower.estimate import estimate
+
+    found = estimate(compiled)
+    return Expected(found.seconds, found.rounds, found.bytes)
 
 
 def _scan(known: Profile) -> Rel:
@@ -348,6 +356,7 @@ class Session:
             protocol=self._config.options.protocol,
             plan=show_plan(compiled.trace[-1][1]),
             errors=compiled.errors,
+            expected=functools.partial(_expected, compiled),
         )
 
     def start(self) -> Session:

@@ -74,14 +74,16 @@ def _part(title: str, body: str) -> str:
 
 
 def _facts(report: RunReport) -> str:
-    facts = {
-        "time": human_seconds(report.seconds),
-        "rounds": f"{report.rounds:,}",
-        "sent": human_bytes(report.total_bytes),
-        "disclosures": str(len(report.disclosed)),
-    }
+    expected = report.expected() if report.expected else None
+    facts = [
+        ("time", human_seconds(report.seconds), expected and human_seconds(expected.seconds)),
+        ("rounds", f"{report.rounds:,}", expected and f"{expected.rounds:,}"),
+        ("sent", human_bytes(report.total_bytes), expected and human_bytes(expected.bytes)),
+        ("disclosures", str(len(report.disclosed)), None),
+    ]
     cells = "".join(
-        f'<div class="fact"><b>{escape(value)}</b><span>{name}</span></div>' for name, value in facts.items()
+        f'<div class="fact"><b>{escape(value)}</b><span>{name}{f", estimated {guess}" if guess else ""}</span></div>'
+        for name, value, guess in facts
     )
     return f'<div class="facts">{cells}</div>'
 

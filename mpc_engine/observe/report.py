@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["PartyStep", "RunReport", "Section", "Step", "Table", "human_bytes", "human_seconds", "merge_steps"]
+__all__ = [
+    "Expected",
+    "PartyStep",
+    "RunReport",
+    "Section",
+    "Step",
+    "Table",
+    "human_bytes",
+    "human_seconds",
+    "merge_steps",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,24 @@ class Step:
     seconds: float
     rounds: int = 0
     bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a run was estimated to cost before it began, from upper bounds of its row counts.
+
+    Attributes
+    ----------
+    seconds : float
+        With all parties on one machine, compilation not counted.
+    rounds : int
+    bytes : int
+        Sent by all parties together.
+    """
+
+    seconds: float
+    rounds: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +190,9 @@ class RunReport:
         Most memory that each party's process has held so far, in bytes. Under ``threads`` all parties are one process.
     errors : dict[str, dict[str, float]]
         For each result, bounds of the absolute errors of its floats, where they were computed on shares.
+    expected : Callable[[], Expected] | None
+        Makes the estimate that :meth:`Session.explain` gives too, when it is asked for; :meth:`to_html` shows it beside
+        what was measured.
     sections : dict[str, Section]
         Further parts for :meth:`to_html`, by title: text or a :class:`Table`.
 
@@ -184,6 +215,7 @@ class RunReport:
     sections: dict[str, Section] = field(default_factory=dict)
     peak_rss: dict[str, int] = field(default_factory=dict)
     errors: dict[str, dict[str, float]] = field(default_factory=dict)
+    expected: Callable[[], Expected] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_parties(
@@ -198,6 +230,7 @@ class RunReport:
         plan: str = "",
         peak_rss: Mapping[str, int] | None = None,
         errors: Mapping[str, dict[str, float]] | None = None,
+        expected: Callable[[], Expected] | None = None,
     ) -> RunReport:
         """Return the report of a run from the measurements of all parties; see :func:`merge_steps`."""
         steps, sent = merge_steps(measured)
@@ -213,6 +246,7 @@ class RunReport:
             plan,
             peak_rss=memory,
             errors=dict(errors or {}),
+            expected=expected,
         )
 
     @property

@@ -12,7 +12,6 @@ the console output goes to a file in memory, and the trace that it names is remo
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 import secrets
@@ -32,10 +31,11 @@ import numpy as np
 import spu.psi as libpsi
 from numpy.typing import NDArray
 
+from mpc_compiler.cost.psi import PSI_ROUNDS, psi_bytes
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.runtime.links import Link
 
-__all__ = ["DIGEST_BYTES", "PsiCost", "align", "clear_align", "estimate"]
+__all__ = ["DIGEST_BYTES", "PsiCost", "align", "clear_align"]
 
 DIGEST_BYTES = 32
 """Length of a key digest: 128 bits in lower-case hexadecimal."""
@@ -46,7 +46,7 @@ Rows = NDArray[np.int64]
 # One line of a CSV file. The letters keep libpsi from taking digits for numbers.
 _RECORD = np.dtype([("k", "S1"), ("key", "S32"), ("comma", "S1"), ("r", "S1"), ("row", "S10"), ("end", "S1")])
 _HEADER = b"key,row\n"
-_ROUNDS = 36
+_ROUNDS = PSI_ROUNDS - 2  # telling sizes and comparing results are counted where they are sent
 _ENDED = re.compile(rb"Tracing session \d+ ended")
 _TRACE = re.compile(rb"/tmp/psi_[A-Za-z0-9_-]+\.trace")
 
@@ -60,7 +60,7 @@ class PsiCost(NamedTuple):
         About how many one-way delays it lasts, found by delaying every message; hardly depends on the sizes.
     bytes_sent : int
         Over TCP what the kernel sent on this process's sockets meanwhile, headers included; over a memory link the
-        payload by :func:`estimate`.
+        payload by :func:`mpc_compiler.cost.psi.psi_bytes`.
     """
 
     rounds: int
@@ -110,29 +110,7 @@ def align(link: Link, digests: Digests, exchange: Callable[[bytes], bytes]) -> t
     theirs = _compare(exchange, found[order], len(digests))
     if link.kind == "tcp":
         return rows, PsiCost(_ROUNDS, _kernel_bytes_sent() - before)
-    return rows, PsiCost(_ROUNDS, estimate(link.rank, len(digests), theirs, len(rows)))
-
-
-def estimate(rank: int, mine: int, theirs: int, common: int) -> int:
-    """Return about how many bytes an owner sends; within 5 % of what the kernel counted from 10 to 10^6 rows.
-
-    Parameters
-    ----------
-    rank : int
-        0 sends the encoded table (22 bytes a row of the larger side) and the common positions, 1 its masked keys.
-    mine, theirs, common : int
-        Rows.
-
-    Examples
-    --------
-    >>> estimate(0, 100_000, 100_000, 0), estimate(1, 100_000, 100_000, 0)
-    (3095000, 1155518)
-    """
-    largest = max(mine, theirs, 2)
-    if rank == 0:
-        return 895_000 + 22 * largest + 4 * common
-    mask = -(-(40 + (mine or 1).bit_length() + (theirs or 1).bit_length() - 1) // 8)
-    return round(61_000 + 14_300 * max(-1.0, math.log2(largest) - 10)) + mask * mine
+    return rows, PsiCost(_ROUNDS, psi_bytes(link.rank, len(digests), theirs, len(rows)))
 
 
 def clear_align(digests: Digests, exchange: Callable[[bytes], bytes]) -> Rows:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mpc_engine.observe import PartyStep, RunReport, Step, Table, merge_steps
+from mpc_engine.observe import Expected, PartyStep, RunReport, Step, Table, merge_steps
 from mpc_engine.observe.events import Event, EventStream, Progress
 
 MEASURED = {
@@ -39,6 +39,7 @@ def report() -> RunReport:
         executor="ray",
         protocol="aby3",
         plan='Filter(age > 30 & city == "x")',
+        expected=lambda: Expected(seconds=2.5, rounds=20, bytes=4096),
     )
     made.sections["Result"] = Table(("segment", "rate"), [("<b>young</b>", 0.123456789), ("old", 1.0)])
     made.sections["Model"] = "coef & se"
@@ -114,6 +115,9 @@ def test_the_page_is_one_self_contained_file_and_escapes_everything(tmp_path: Pa
         "coef & se",
         'city == "x"',
         "bank_a and bank_b",
+        "time, estimated 2.50 s",
+        "rounds, estimated 20",
+        "sent, estimated 4.0 KiB",
     ):
         assert said in parser.text
     assert 'style="width:75.0%"' in page  # 1.5 of 2 seconds

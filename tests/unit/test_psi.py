@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mpc_compiler.cost.psi import psi_bytes
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.runtime.ports import PortReservation
-from mpc_engine.runtime.psi import align, clear_align, estimate
+from mpc_engine.runtime.psi import align, clear_align
 from mpc_engine.runtime.spu_device import memory_link
 
 RUN_IDS = itertools.count()
@@ -198,7 +199,7 @@ def test_clear_align_of_nothing() -> None:
 TCP_OWNER = """
     import hashlib, sys
     import numpy as np
-    from mpc_engine.runtime.psi import align, estimate
+    from mpc_engine.runtime.psi import align
     from mpc_engine.runtime.spu_device import tcp_link
 
     rank, ports = int(sys.argv[1]), sys.argv[2].split(",")
@@ -231,4 +232,4 @@ def test_two_processes_over_tcp(tmp_path: Path) -> None:
     assert lines[0][0] == "2000"
     for rank, sizes in enumerate([(3000, 4000), (4000, 3000)]):
         sent = int(lines[rank][2])
-        assert sent == 0 or abs(sent / estimate(rank, *sizes, 2000) - 1) < 0.1
+        assert sent == 0 or abs(sent / psi_bytes(rank, *sizes, 2000) - 1) < 0.1

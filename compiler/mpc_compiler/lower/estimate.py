@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from mpc_compiler.cost import LOOPBACK, seconds
+from mpc_compiler.cost.psi import PSI_ROUNDS, psi_bytes, psi_seconds
 from mpc_compiler.lower.plan import Compiled
 from mpc_compiler.lower.program import build_program, kept_of
 from mpc_compiler.lower.stages import Compute
@@ -13,10 +14,6 @@ from mpc_compiler.options import COMPUTING
 from mpc_compiler.partition import NATIVE, partition
 
 __all__ = ["Estimate", "estimate"]
-
-_PSI_ROUNDS = 12
-_PSI_BYTES_A_KEY = 60
-"""RR22 (Raghuraman and Rindal, CCS 2022): about 60 bytes a key of the two owners together, as measured."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +30,12 @@ class Estimate:
 def estimate(compiled: Compiled) -> Estimate:
     """Estimate a compiled plan; traces the program but runs nothing."""
     rounds, sent, text, took = 1, 0, "", 0.1
+    most = {query.id: query.max_rows for query in compiled.queries}
     for align in compiled.aligns:
-        keys = sum(query.max_rows for query in compiled.queries if query.id in (align.left_local, align.right_local))
-        rounds, sent, took = rounds + _PSI_ROUNDS, sent + _PSI_BYTES_A_KEY * keys, took + 0.3 + 2e-5 * keys
+        left, right = (most.get(name, 0) for name in (align.left_local, align.right_local))
+        both = min(left, right)
+        rounds, took = rounds + PSI_ROUNDS, took + psi_seconds(left, right)
+        sent += psi_bytes(0, left, right, both) + psi_bytes(1, right, left, both)
     compute = compiled.compute
     if compute is not None and compiled.options.protocol != "plaintext":
         parts = _compute(compute, compiled)
