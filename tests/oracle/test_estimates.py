@@ -25,3 +25,6 @@ def test_the_estimate_of_a_joint_query_is_close_and_stands_in_the_report() -> No
         assert abs(run.total_bytes / expected.bytes - 1) < 0.1
         assert abs(run.rounds - expected.rounds) < 10
         assert f"rounds, estimated {expected.rounds}" in run._repr_html_()
+        assert said.seconds < said.elsewhere["LAN"] < said.elsewhere["WAN"]
+        assert said.elsewhere["WAN"] > said.rounds * 40e-3
+        assert f"{said.elsewhere['WAN']:.1f} s over a WAN" in str(said)

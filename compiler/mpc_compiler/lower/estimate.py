@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mpc_compiler.cost import LOOPBACK, seconds
+from mpc_compiler.cost import LOOPBACK, Cost, LinkProfile, seconds
 from mpc_compiler.cost.psi import PSI_ROUNDS, psi_bytes, psi_seconds
 from mpc_compiler.lower.plan import Compiled
 from mpc_compiler.lower.program import build_program, kept_of
@@ -24,6 +24,11 @@ class Estimate:
     bytes: int
     seconds: float
     partition: str
+
+    def seconds_on(self, link: LinkProfile) -> float:
+        """Seconds where the parties are that far apart: the messages' delays and transfer on top of the computation."""
+        messages = Cost(self.rounds, self.bytes)
+        return max(self.seconds, self.seconds - seconds(messages, LOOPBACK) + seconds(messages, link))
 
 
 @functools.lru_cache(maxsize=64)
