@@ -73,13 +73,13 @@ def frame_rows(frame: pd.DataFrame) -> tuple[list[str], list[list[object]]]:
 
 
 def steps(report: RunReport) -> Table:
-    """Return the steps of a run with time, rounds and bytes."""
-    from mpc_engine.observe.report import human_bytes, human_seconds
+    """Return the longest steps of a run with time, rounds and bytes."""
+    from mpc_engine.observe.report import human_bytes, human_seconds, longest_steps
 
     table = Table(title="Where the time went", title_justify="left", title_style="bold")
     for name in ("step", "engine", "time", "rounds", "sent"):
         table.add_column(name, justify="left" if name in ("step", "engine") else "right")
-    for step in report.steps:
+    for step in longest_steps(report.steps):
         table.add_row(step.what, step.engine, human_seconds(step.seconds), f"{step.rounds:,}", human_bytes(step.bytes))
     table.add_section()
     table.add_row("all", "", human_seconds(report.seconds), f"{report.rounds:,}", human_bytes(report.total_bytes))

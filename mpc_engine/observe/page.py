@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from mpc_engine.observe.report import RunReport, Section, Step, Table, human_bytes, human_seconds
+from mpc_engine.observe.report import RunReport, Section, Step, Table, human_bytes, human_seconds, longest_steps
 
 __all__ = ["fragment", "page"]
 
@@ -61,7 +61,7 @@ def fragment(report: RunReport) -> str:
         _facts(report),
         _part("Disclosed", _disclosures(report.disclosed)),
         *(_part(title, _section(section)) for title, section in report.sections.items()),
-        _part("Steps", _steps(report.steps)) if report.steps else "",
+        _part("Steps", _steps(longest_steps(report.steps, 100))) if report.steps else "",
         _part("Sent by party", _by_party(report.bytes_sent, "sent")) if report.bytes_sent else "",
         _part("Peak memory by party", _by_party(report.peak_rss, "memory")) if report.peak_rss else "",
         _part("Plan", f"<pre>{escape(report.plan)}</pre>") if report.plan else "",

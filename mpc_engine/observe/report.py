@@ -15,6 +15,7 @@ __all__ = [
     "Table",
     "human_bytes",
     "human_seconds",
+    "longest_steps",
     "merge_steps",
 ]
 
@@ -145,6 +146,36 @@ def merge_steps(measured: Mapping[str, Sequence[PartyStep]]) -> tuple[list[Step]
     return [merged[key] for key in order], sent
 
 
+def longest_steps(steps: Sequence[Step], most: int = 30) -> list[Step]:
+    """Return the steps that took longest, in their order, and one that adds up all others.
+
+    Parameters
+    ----------
+    steps : Sequence[Step]
+    most : int
+        How many rows there may be.
+
+    Examples
+    --------
+    >>> steps = [Step("mul", "native", 0.5), Step("lt", "native", 0.25), Step("add", "jax", 0.25)]
+    >>> found = longest_steps(steps, most=2)
+    >>> [(step.what, step.seconds) for step in found]
+    [('mul', 0.5), ('2 shorter steps', 0.5)]
+    """
+    if len(steps) <= most:
+        return list(steps)
+    kept = set(sorted(range(len(steps)), key=lambda at: -steps[at].seconds)[: most - 1])
+    rest = [step for at, step in enumerate(steps) if at not in kept]
+    others = Step(
+        f"{len(rest):,} shorter steps",
+        "",
+        sum(step.seconds for step in rest),
+        sum(step.rounds for step in rest),
+        sum(step.bytes for step in rest),
+    )
+    return [*(step for at, step in enumerate(steps) if at in kept), others]
+
+
 def _numbered(steps: Iterable[PartyStep]) -> Iterable[tuple[tuple[str, str, int], PartyStep]]:
     seen: dict[tuple[str, str], int] = {}
     for step in steps:
@@ -270,7 +301,7 @@ class RunReport:
     def __repr__(self) -> str:
         rows = [
             (step.what, step.engine, human_seconds(step.seconds), f"{step.rounds} rounds", human_bytes(step.bytes))
-            for step in self.steps
+            for step in longest_steps(self.steps)
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  " + "  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
