@@ -38,6 +38,6 @@ def psi_seconds(mine: int, theirs: int) -> float:
     Examples
     --------
     >>> psi_seconds(0, 0)
-    0.3
+    0.2
     """
-    return 0.3 + 1e-5 * (mine + theirs)
+    return 0.2 + 4e-6 * (mine + theirs)
