@@ -1,36 +1,20 @@
 """Elementwise ring kernels: compiled code against numpy, the meaning of the truncation steps, and what they refuse."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import mpc_kernels
+from tests.native.instruction_sets import compared
 
-HERE = Path(__file__).parent
 U64, U32 = np.uint64, np.uint32
 
 
 @pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
 def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(HERE / "differential_arith.py"), "20251122"],
-        env={**os.environ, "MPC_KERNELS_ISA": isa},
-        capture_output=True,
-        text=True,
-        timeout=170,
-    )
-    if f"this CPU does not have {isa}" in done.stderr:
-        pytest.skip(f"this CPU does not have {isa}")
-    assert done.returncode == 0, done.stderr
-    used, elements = done.stdout.split()
-    assert used == isa
-    assert int(elements) >= 1_000_000
+    assert compared("differential_arith.py", isa, 20251122) >= 1_000_000
 
 
 def test_the_steps_make_a_truncation() -> None:

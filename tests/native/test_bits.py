@@ -1,11 +1,7 @@
 """Bit planes and permutations: the compiled kernels against numpy, gates against truth tables, and what is refused."""
 
 import itertools
-import os
-import subprocess
-import sys
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,26 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mpc_kernels import bits, permute
+from tests.native.instruction_sets import compared
 
-HERE = Path(__file__).parent
 U64, U32 = np.uint64, np.uint32
 
 
 @pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
 def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(HERE / "differential_bits.py"), "20251122"],
-        env={**os.environ, "MPC_KERNELS_ISA": isa},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    if f"this CPU does not have {isa}" in done.stderr:
-        pytest.skip(f"this CPU does not have {isa}")
-    assert done.returncode == 0, done.stderr
-    used, elements = done.stdout.split()
-    assert used == isa
-    assert int(elements) >= 1_000_000
+    assert compared("differential_bits.py", isa, 20251122) >= 1_000_000
 
 
 @given(rows=st.integers(0, 700), width=st.integers(1, 3), seed=st.integers(0, 2**32))

@@ -1,10 +1,5 @@
 """Ring matrix products: the compiled kernels against numpy, the replicated identity, and what they refuse."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,16 +8,9 @@ from numpy.typing import NDArray
 
 import mpc_kernels
 from mpc_kernels import matmul64, replicated_matmul_local
+from tests.native.instruction_sets import compared, python
 
-HERE = Path(__file__).parent
 U64 = np.uint64
-
-
-def python(*argv: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the interpreter in a process of its own."""
-    return subprocess.run(
-        [sys.executable, *argv], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
-    )
 
 
 def test_the_compiled_kernels_are_what_is_tested() -> None:
@@ -32,13 +20,7 @@ def test_the_compiled_kernels_are_what_is_tested() -> None:
 
 @pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
 def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
-    done = python(str(HERE / "differential.py"), "20251122", MPC_KERNELS_ISA=isa)
-    if f"this CPU does not have {isa}" in done.stderr:
-        pytest.skip(f"this CPU does not have {isa}")
-    assert done.returncode == 0, done.stderr
-    used, elements = done.stdout.split()
-    assert used == isa
-    assert int(elements) >= 1_000_000
+    assert compared("differential.py", isa, 20251122) >= 1_000_000
 
 
 def test_an_unknown_instruction_set_is_refused() -> None:

@@ -1,18 +1,13 @@
 """Pseudo-random streams: compiled code against numpy and the library, published vectors, and what they refuse."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 import mpc_kernels
 from mpc_kernels import Place, _reference_prg
+from tests.native.instruction_sets import compared
 
-HERE = Path(__file__).parent
 SEED = bytes(range(32))
 
 # NIST SP 800-38A, section F.5.1: CTR-AES128
@@ -33,22 +28,11 @@ needs_aes = pytest.mark.skipif(not mpc_kernels.has_aes(), reason="this CPU has n
 
 @pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
 def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
-    done = subprocess.run(
-        [sys.executable, str(HERE / "differential_prg.py"), "20251126"],
-        env={**os.environ, "MPC_KERNELS_ISA": isa},
-        capture_output=True,
-        text=True,
-        timeout=170,
-    )
-    if f"this CPU does not have {isa}" in done.stderr:
-        pytest.skip(f"this CPU does not have {isa}")
-    assert done.returncode == 0, done.stderr
-    used, octets = done.stdout.split()
-    assert used == isa
+    octets = compared("differential_prg.py", isa, 20251126)
     if isa == "portable":
-        assert int(octets) == 0, "there is no AES without its instructions"
+        assert octets == 0, "there is no AES without its instructions"
     elif mpc_kernels.has_aes():
-        assert int(octets) >= 1_000_000
+        assert octets >= 1_000_000
 
 
 def test_the_published_vector() -> None:

@@ -39,7 +39,7 @@ def reveal(shares: list[Bits]) -> np.ndarray:
 
 
 def plans(width: int) -> list[Plan]:
-    return [compare._built(width, rounds, True) for rounds, _ in compare._choices(width, True)]
+    return [compare._built(width, rounds, True) for rounds, _ in compare.rounds_and_ands(width, True)]
 
 
 @pytest.mark.parametrize("rows", ROWS)

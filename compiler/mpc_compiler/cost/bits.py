@@ -9,15 +9,17 @@ from __future__ import annotations
 import functools
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mpc_compiler.cost.model import Cost
 
-__all__ = ["a2b_cost", "equal_cost", "less_cost", "recompose_cost", "words_of"]
+__all__ = ["a2b_cost", "equal_cost", "fewest_ands", "less_cost", "recompose_cost", "rounds_and_ands", "words_of"]
 
 _ROUND_TRIP = 2e-4
 _BYTE = 1.5e-9
 _RING = 64
 _MOST = 24
+"""Rounds; more save nothing below 300 bits."""
 
 
 def words_of(rows: int) -> int:
@@ -32,18 +34,25 @@ def _prefix(size: int) -> tuple[int, int]:
     return steps, sum(index.bit_count() for index in range(size))
 
 
-@functools.lru_cache(maxsize=128)
-def _choices(bits: int) -> tuple[tuple[int, int], ...]:
-    """Rounds worth considering for a comparison of `bits` bits, and the ANDs that these take.
+@functools.lru_cache(maxsize=512)
+def fewest_ands(bits: int, ties: bool) -> tuple[NDArray[np.float64], ...]:
+    """Fewest ANDs that describe a run of bits, for every number of rounds and bits.
 
-    The recurrence of `mpc_engine.runtime.replicated.compare`, for numbers that may be equal: fewest ANDs for a run of
-    bits, for the product of several, and for the run that ends the number.
+    Parameters
+    ----------
+    bits : int
+    ties : bool
+        Whether the numbers may be equal.
+
+    Returns
+    -------
+    run, product, last : ndarray of float64, shape [rounds, bits + 1]
+        For E and V of a run (`mpc_engine.runtime.replicated.compare`), for the product of E of runs in a row, and for V
+        alone of a run that ends with the last bit, whose own V takes a round if there are ties. Infinity: impossible.
     """
-    if bits == 1:
-        return ((1, 1),)
     run, product, last = (np.full((_MOST + 1, bits + 1), np.inf) for _ in range(3))
     run[:, 1] = product[:, 1] = 0
-    last[1:, 1] = 0
+    last[1 if ties else 0 :, 1] = 0
     for t in range(1, _MOST + 1):
         for b in range(2, bits + 1):
             before = product[t - 1, b - 1 : 0 : -1]
@@ -51,14 +60,22 @@ def _choices(bits: int) -> tuple[tuple[int, int], ...]:
             run[t, b] = min(run[t - 1, b], joined + 2)
             product[t, b] = min(run[t, b], joined + 1)
             last[t, b] = min(last[t - 1, b], (last[t - 1, 1:b] + before).min() + 1)
-    least = last[:, bits] + 1
+    return run, product, last
+
+
+@functools.lru_cache(maxsize=512)
+def rounds_and_ands(bits: int, ties: bool) -> tuple[tuple[int, int], ...]:
+    """Return all numbers of rounds worth considering for a comparison of `bits` bits, and the ANDs that these take."""
+    if bits == 1:
+        return ((1, 1),)
+    least = fewest_ands(bits, ties)[2][:, bits] + ties
     return tuple((t, int(least[t])) for t in range(1, min(bits, _MOST) + 1) if np.isfinite(least[t]))
 
 
 @functools.lru_cache(maxsize=4096)
 def _compared(bits: int, words: int) -> tuple[int, int]:
     """Rounds and ANDs of the cheapest comparison of numbers of `bits` bits."""
-    return min(_choices(bits), key=lambda way: _ROUND_TRIP * way[0] + 8 * words * _BYTE * way[1])
+    return min(rounds_and_ands(bits, True), key=lambda way: _ROUND_TRIP * way[0] + 8 * words * _BYTE * way[1])
 
 
 def less_cost(words: int, bits: int) -> Cost:

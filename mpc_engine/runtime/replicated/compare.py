@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.cost.bits import fewest_ands, rounds_and_ands
 from mpc_engine.runtime.replicated.bits import (
     Bits,
     Words,
@@ -126,41 +127,9 @@ def plan(bits: int, words: int, link: Link = LAN, *, ties: bool = True) -> Plan:
     """
     if bits < 1:
         raise ValueError("numbers of no bits cannot be compared")
-    costs = {rounds: link.round_trip * rounds + 8 * words * link.byte * ands for rounds, ands in _choices(bits, ties)}
-    return _built(bits, min(costs, key=lambda rounds: costs[rounds]), ties)
-
-
-_MOST = 24
-"""Rounds; more save nothing below 300 bits."""
-
-
-@functools.lru_cache(maxsize=512)
-def _choices(bits: int, ties: bool) -> list[tuple[int, int]]:
-    """All numbers of rounds worth considering, and the ANDs that these take."""
-    if bits == 1:
-        return [(1, 1)]
-    least = _fewest(bits, ties)[2][:, bits] + ties
-    found = {rounds: int(least[rounds]) for rounds in range(1, min(bits, _MOST) + 1) if np.isfinite(least[rounds])}
-    return list(found.items())
-
-
-@functools.lru_cache(maxsize=512)
-def _fewest(bits: int, ties: bool) -> tuple[NDArray[np.float64], ...]:
-    """Fewest ANDs, [rounds, bits], for E and V of a run, for the product of E of runs in a row, and for V alone.
-
-    V alone is that of a run that ends with the last bit, whose own V takes a round if there are ties.
-    """
-    run, product, last = (np.full((_MOST + 1, bits + 1), np.inf) for _ in range(3))
-    run[:, 1] = product[:, 1] = 0
-    last[1 if ties else 0 :, 1] = 0
-    for t in range(1, _MOST + 1):
-        for b in range(2, bits + 1):
-            before = product[t - 1, b - 1 : 0 : -1]
-            joined = (run[t - 1, 1:b] + before).min()
-            run[t, b] = min(run[t - 1, b], joined + 2)
-            product[t, b] = min(run[t, b], joined + 1)
-            last[t, b] = min(last[t - 1, b], (last[t - 1, 1:b] + before).min() + 1)
-    return run, product, last
+    ways = rounds_and_ands(bits, ties)
+    rounds, _ = min(ways, key=lambda way: link.round_trip * way[0] + 8 * words * link.byte * way[1])
+    return _built(bits, rounds, ties)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -169,7 +138,7 @@ def _built(bits: int, rounds: int, ties: bool) -> Plan:
 
 
 class _Builder:
-    """Builds the plan that :func:`_fewest` found."""
+    """Builds the plan that :func:`fewest_ands` found."""
 
     def __init__(self, bits: int, ties: bool) -> None:
         self._bits, self._ties = bits, ties or bits == 1
@@ -177,7 +146,7 @@ class _Builder:
         self._ready = [0] * (2 * bits)  # the round after which each plane is there
 
     def build(self, rounds: int) -> Plan:
-        self._run, self._product, self._last = _fewest(self._bits, self._ties)
+        self._run, self._product, self._last = fewest_ands(self._bits, self._ties)
         self._ending(rounds, self._bits)
         return Plan(self._bits, self._steps())
 
