@@ -68,7 +68,8 @@ def test_numbers_become_bits_however_they_are_shared(width: int) -> None:
 
 def compare_plans(width: int) -> list[compare.Plan | None]:
     """A comparison in every number of rounds."""
-    return [compare._built(width, rounds, True) for rounds, _ in compare.rounds_and_ands(width, True)] if width else [None]
+    ways = compare.rounds_and_ands(width, True) if width else ()
+    return [compare._built(width, rounds, True) for rounds, _ in ways] or [None]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5])

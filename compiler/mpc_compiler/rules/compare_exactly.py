@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -33,6 +32,7 @@ from mpc_compiler.ir import (
     rebuild,
     transform_plan,
 )
+from mpc_compiler.rules.beside import rewrite_beside
 
 __all__ = ["compare_exactly"]
 
@@ -55,42 +55,13 @@ def compare_exactly(plan: Plan) -> Plan:
     filter ((id * clip(bad, 1, None)) > age)
       scan a.loans [id, age, bad] 5 rows of a
     """
-    return transform_plan(plan, _step)
+    return transform_plan(plan, lambda rel: rewrite_beside(rel, _step))
 
 
-def _step(rel: Rel) -> Rel:
-    if isinstance(rel, Filter):
-        below, (predicate,) = _rewritten(rel.input, [rel.predicate])
-        if below == rel.input:
-            return make(Filter(below, predicate))
-        names = schema_of(rel).names
-        return make(Project(make(Filter(below, predicate)), tuple(Item(name, column(name)) for name in names)))
-    if isinstance(rel, Project):
-        below, exprs = _rewritten(rel.input, [item.expr for item in rel.items])
-        items = (Item(item.name, expr) for item, expr in zip(rel.items, exprs, strict=True))
-        return make(Project(below, tuple(items)))
-    return rel
-
-
-def _rewritten(below: Rel, exprs: Sequence[Expr]) -> tuple[Rel, list[Expr]]:
-    done: dict[Expr, Expr] = {}
-
-    def visit(expr: Expr) -> Expr:
-        nonlocal below
-        if not isinstance(expr, Call):
-            return expr
-        if expr not in done:
-            made = None
-            if expr.op in _COMPARISONS and any(_may_be_quotient(arg, below) for arg in expr.args):
-                made = _compared(expr, below)
-            if made is None:
-                done[expr] = call(expr.op, *(visit(arg) for arg in expr.args))
-            else:
-                below, done[expr] = made
-        return done[expr]
-
-    made = [visit(expr) for expr in exprs]
-    return below, made
+def _step(expr: Call, rel: Rel) -> tuple[Rel, Expr] | None:
+    if expr.op in _COMPARISONS and any(_may_be_quotient(arg, rel) for arg in expr.args):
+        return _compared(expr, rel)
+    return None
 
 
 def _may_be_quotient(expr: Expr, rel: Rel) -> bool:

@@ -20,7 +20,6 @@ from mpc_compiler.ir import (
     Sort,
     Union,
     Window,
-    call,
     column,
     columns_of,
     make,
@@ -28,6 +27,7 @@ from mpc_compiler.ir import (
     substitute,
     transform_plan,
 )
+from mpc_compiler.rules.beside import rewrite_beside
 from mpc_compiler.rules.push_projections import KEPT
 
 __all__ = ["keep_with_owner", "owned", "owner_only"]
@@ -48,7 +48,7 @@ def keep_with_owner(plan: Plan) -> Plan:
             scan a.loans [id, age, bad] 5 rows of a
           scan b.accounts [key, balance] 4 rows of b
     """
-    return transform_plan(plan, _step)
+    return transform_plan(plan, _moved)
 
 
 def owner_only(expr: Expr) -> bool:
@@ -63,38 +63,16 @@ def owned(rel: Project) -> bool:
     return on_scan and all(isinstance(item.expr, Column) or owner_only(item.expr) for item in rel.items)
 
 
-def _step(rel: Rel) -> Rel:
-    if isinstance(rel, Filter):
-        below, (predicate,) = _moved(rel.input, [rel.predicate])
-        if below == rel.input:
-            return rel
-        names = schema_of(rel).names
-        return make(Project(make(Filter(below, predicate)), tuple(Item(name, column(name)) for name in names)))
-    if isinstance(rel, Project) and not (isinstance(rel.input, Scan) and owned(rel)):
-        below, exprs = _moved(rel.input, [item.expr for item in rel.items])
-        items = tuple(Item(item.name, expr) for item, expr in zip(rel.items, exprs, strict=True))
-        return make(Project(below, items))
-    return rel
+def _moved(rel: Rel) -> Rel:
+    done = isinstance(rel, Project) and isinstance(rel.input, Scan) and owned(rel)
+    return rel if done else rewrite_beside(rel, _step)
 
 
-def _moved(below: Rel, exprs: list[Expr]) -> tuple[Rel, list[Expr]]:
-    done: dict[Expr, Expr] = {}
-
-    def visit(expr: Expr) -> Expr:
-        nonlocal below
-        if not isinstance(expr, Call):
-            return expr
-        if expr not in done:
-            done[expr] = expr if owner_only(expr) else call(expr.op, *(visit(arg) for arg in expr.args))
-            if owner_only(expr) and columns_of(expr):
-                made = _provided(below, expr)
-                if made is not None:
-                    below, name = made
-                    done[expr] = column(name)
-        return done[expr]
-
-    left = [visit(expr) for expr in exprs]
-    return below, left
+def _step(expr: Call, rel: Rel) -> tuple[Rel, Expr] | None:
+    if not owner_only(expr):
+        return None
+    made = _provided(rel, expr) if columns_of(expr) else None
+    return (rel, expr) if made is None else (made[0], column(made[1]))
 
 
 def _provided(rel: Rel, expr: Expr) -> tuple[Rel, str] | None:

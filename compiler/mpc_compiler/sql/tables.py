@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -214,11 +215,11 @@ class _Rows:
         most = max(rows_of(part.rel) for part in parts)
         for part in parts:
             if rows_of(part.rel) * 4 <= most:
-                found = implied(item.node, lambda node, part=part: self._only(node, part))  # type: ignore[misc]
+                found = implied(item.node, functools.partial(self._only, part))
                 if found is not None:
                     self._queries.apply(part, found)
 
-    def _only(self, node: exp.Expr, part: Part) -> bool:
+    def _only(self, part: Part, node: exp.Expr) -> bool:
         columns = list(node.find_all(exp.Column))
         plain_here = bool(columns) and next(subqueries(node), None) is None
         return plain_here and all(part.holds(self._scope.column(found)) for found in columns)
