@@ -149,7 +149,7 @@ def main() -> None:
     """Run all of them at a small scale."""
     from mpc_engine.cli.tpch import generate, sources
 
-    with mpc.Session.local(sources(generate(0.001), "owners")) as session:
+    with mpc.Session.local(sources(generate(0.01), "owners")) as session:
         tables = tables_of(session)
         for number, query in QUERIES.items():
             print(f"query {number}: {query.__doc__}")
