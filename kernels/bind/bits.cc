@@ -99,15 +99,6 @@ void bind_gates(nb::module_& m, Isa isa) {
     mpc_kernels::and_local(x0.data(), x1.data(), y0.data(), y1.data(), mask.data(), out.data(), out.size(), isa);
   }, "x0"_a.noconvert(), "x1"_a.noconvert(), "y0"_a.noconvert(), "y1"_a.noconvert(), "mask"_a.noconvert(),
      "out"_a.noconvert(), "One party's masked part of an AND.");
-  m.def("dot_local", [isa](const Words& x0, const Words& x1, const Words& y0, const Words& y1, const Words& mask,
-                           const WordsOut& out) {
-    const std::size_t words = out.size(), terms = words == 0 ? 0 : x0.size() / words;
-    same_size(words, {mask.size()});
-    same_size(terms * words, {x0.size(), x1.size(), y0.size(), y1.size()});
-    nb::gil_scoped_release release;
-    mpc_kernels::dot_local(x0.data(), x1.data(), y0.data(), y1.data(), terms, words, mask.data(), out.data(), isa);
-  }, "x0"_a.noconvert(), "x1"_a.noconvert(), "y0"_a.noconvert(), "y1"_a.noconvert(), "mask"_a.noconvert(),
-     "out"_a.noconvert(), "One party's masked part of an inner product of bits.");
   m.def("majority_local", [isa](const Words& a0, const Words& a1, const Words& b0, const Words& b1, const Words& c0,
                                 const Words& c1, const Words& mask, const WordsOut& out) {
     same_size(out.size(), {a0.size(), a1.size(), b0.size(), b1.size(), c0.size(), c1.size(), mask.size()});
@@ -116,24 +107,6 @@ void bind_gates(nb::module_& m, Isa isa) {
                                 out.data(), out.size(), isa);
   }, "a0"_a.noconvert(), "a1"_a.noconvert(), "b0"_a.noconvert(), "b1"_a.noconvert(), "c0"_a.noconvert(),
      "c1"_a.noconvert(), "mask"_a.noconvert(), "out"_a.noconvert(), "One party's masked part of a carry.");
-  m.def("first_difference_local", [isa](const Words& p0, const Words& p1, const Words& b0, const Words& b1,
-                                        const Words& count, std::size_t words, std::uint64_t flip0,
-                                        std::uint64_t flip1, const Words& mask, const WordsOut& out) {
-    const std::uint64_t* counts = count.data();
-    require(count.size() > 0 && count.size() <= 4096 && words <= UINT32_MAX, "bad number of steps or words");
-    std::size_t total = 0;
-    for (std::size_t t = 0; t < count.size(); ++t) {
-      require(counts[t] <= counts[t == 0 ? 0 : t - 1] && counts[t] <= 4096, "counts must not increase");
-      total += counts[t] * words;
-    }
-    same_size(total, {p0.size(), p1.size(), b0.size(), b1.size()});
-    same_size(counts[0] * words, {mask.size(), out.size()});
-    nb::gil_scoped_release release;
-    mpc_kernels::first_difference_local(p0.data(), p1.data(), b0.data(), b1.data(), counts, count.size(), words, flip0,
-                                        flip1, mask.data(), out.data(), isa);
-  }, "p0"_a.noconvert(), "p1"_a.noconvert(), "b0"_a.noconvert(), "b1"_a.noconvert(), "count"_a.noconvert(), "words"_a,
-     "flip0"_a, "flip1"_a, "mask"_a.noconvert(), "out"_a.noconvert(),
-     "One party's masked part of the second number's bit at the first difference.");
 }
 
 void bind_plane_gates(nb::module_& m, Isa isa) {

@@ -18,8 +18,6 @@ from mpc_kernels.arith import (
 )
 from mpc_kernels.bits import (
     and_local,
-    dot_local,
-    first_difference_local,
     majority_local,
     pick_pairs_var,
     pick_planes_var,
@@ -45,8 +43,6 @@ __all__ = [
     "and_local",
     "bincount_var",
     "compose_var",
-    "dot_local",
-    "first_difference_local",
     "gather_rows_var",
     "group_order_var",
     "has_aes",

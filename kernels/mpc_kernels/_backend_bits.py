@@ -40,28 +40,10 @@ class BitKernels(Protocol):
     def and_local(self, x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
         """One party's masked part of an AND."""
 
-    def dot_local(self, x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
-        """One party's masked part of an inner product of bits."""
-
     def majority_local(
         self, a0: Words, a1: Words, b0: Words, b1: Words, c0: Words, c1: Words, mask: Words, out: Words
     ) -> None:
         """One party's masked part of a carry."""
-
-    def first_difference_local(
-        self,
-        p0: Words,
-        p1: Words,
-        b0: Words,
-        b1: Words,
-        count: Words,
-        words: int,
-        flip0: int,
-        flip1: int,
-        mask: Words,
-        out: Words,
-    ) -> None:
-        """One party's masked part of the second number's bit at the first difference."""
 
     def plane_gates_local(
         self, x0: Words, x1: Words, terms: Index, starts: Index, flip0: int, flip1: int, mask: Words, out: Words

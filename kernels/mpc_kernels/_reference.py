@@ -18,8 +18,6 @@ from mpc_kernels._reference_arith import (
 )
 from mpc_kernels._reference_bits import (
     and_local,
-    dot_local,
-    first_difference_local,
     gather_index_var,
     gather_rows_var,
     group_order_var,
@@ -47,8 +45,6 @@ from mpc_kernels._reference_rank import (
 __all__ = [
     "and_local",
     "bincount_var",
-    "dot_local",
-    "first_difference_local",
     "gather_index_var",
     "gather_rows_var",
     "group_order_var",

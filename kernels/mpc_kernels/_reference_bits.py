@@ -59,40 +59,9 @@ def and_local(x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Word
     out[...] = mask ^ (x0 & (y0 ^ y1)) ^ (x1 & y0)
 
 
-def dot_local(x0: Words, x1: Words, y0: Words, y1: Words, mask: Words, out: Words) -> None:
-    """One party's masked part of an inner product of bits."""
-    parts = ((x0 & (y0 ^ y1)) ^ (x1 & y0)).reshape(-1, max(len(out), 1))
-    out[...] = mask ^ np.bitwise_xor.reduce(parts, axis=0)[: len(out)]
-
-
 def majority_local(a0: Words, a1: Words, b0: Words, b1: Words, c0: Words, c1: Words, mask: Words, out: Words) -> None:
     """One party's masked part of the carry maj(a, b, c)."""
     and_local(a0 ^ b0, a1 ^ b1, a0 ^ c0, a1 ^ c1, mask ^ a0, out)
-
-
-def first_difference_local(
-    p0: Words,
-    p1: Words,
-    b0: Words,
-    b1: Words,
-    count: Words,
-    words: int,
-    flip0: int,
-    flip1: int,
-    mask: Words,
-    out: Words,
-) -> None:
-    """One party's masked part of b's bit at the first difference; see `mpc_kernels.first_difference_local`."""
-    total = mask.copy()
-    before = [np.full(len(mask), flip, np.uint64) for flip in (flip0, flip1)]
-    start = 0
-    for planes in count.tolist():
-        size = planes * words
-        now = [p[start : start + size] for p in (p0, p1)]
-        e0, e1 = (old[:size] ^ new for old, new in zip(before, now, strict=True))
-        and_local(e0, e1, b0[start : start + size], b1[start : start + size], total[:size].copy(), total[:size])
-        before, start = now, start + size
-    out[...] = total
 
 
 def plane_gates_local(

@@ -191,25 +191,6 @@ def and_local(x0: Words, x1: Words, y0: Words, y1: Words, *, mask: Words, out: W
     return result
 
 
-def dot_local(x0: Words, x1: Words, y0: Words, y1: Words, *, mask: Words, out: Words | None = None) -> Words:
-    """Compute one party's masked part of an inner product of bits over planes: one AND whatever the number of terms.
-
-    Parameters
-    ----------
-    x0, x1, y0, y1 : ndarray of uint64, shape [terms * words]
-    mask, out : ndarray of uint64, shape [words]
-        As in :func:`and_local`.
-
-    Returns
-    -------
-    ndarray of uint64, shape [words]
-        Parts of the XOR over the terms of x AND y.
-    """
-    result = np.empty_like(mask) if out is None else out
-    BACKEND.dot_local(x0, x1, y0, y1, mask, result)
-    return result
-
-
 def majority_local(
     a: tuple[Words, Words], b: tuple[Words, Words], c: tuple[Words, Words], *, mask: Words, out: Words | None = None
 ) -> Words:
@@ -228,44 +209,6 @@ def majority_local(
     """
     result = np.empty_like(mask) if out is None else out
     BACKEND.majority_local(*a, *b, *c, mask, result)
-    return result
-
-
-def first_difference_local(
-    prefix: tuple[Words, Words],
-    bits: tuple[Words, Words],
-    count: Words,
-    words: int,
-    *,
-    flip: tuple[int, int],
-    mask: Words,
-    out: Words | None = None,
-) -> Words:
-    """Compute one party's masked part of b's bit where a and b first differ, for many segments at once.
-
-    Parameters
-    ----------
-    prefix : pair of ndarray of uint64, shape [sum(count) * words]
-        Components of p[t] = "a and b agree in steps 0..t", step after step.
-    bits : pair of ndarray of uint64, shape [sum(count) * words]
-        Components of b.
-    count : ndarray of uint64, shape [steps]
-        Segments that have a step t; non-increasing, at least one step.
-    words : int
-        Words of a plane.
-    flip : pair of int
-        All ones for the component that carries public constants at this party, else 0.
-    mask, out : ndarray of uint64, shape [count[0] * words]
-        As in :func:`and_local`.
-
-    Returns
-    -------
-    ndarray of uint64, shape [count[0] * words]
-        Parts of the sum over t of e[t]·b[t], e[0] = 1 ^ p[0] and e[t] = p[t-1] ^ p[t]: at most one e[t] is 1, hence an
-        inner product of bits, one AND whatever the number of steps. 0 where a equals b.
-    """
-    result = np.empty_like(mask) if out is None else out
-    BACKEND.first_difference_local(*prefix, *bits, count, words, *flip, mask, result)
     return result
 
 

@@ -300,22 +300,6 @@ MPC_LOOP void and_local_loop(const std::uint64_t* x0, const std::uint64_t* x1, c
   for (std::size_t i = 0; i < size; ++i) out[i] = mask[i] ^ (x0[i] & (y0[i] ^ y1[i])) ^ (x1[i] & y0[i]);
 }
 
-MPC_LOOP void dot_local_loop(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0,
-                             const std::uint64_t* y1, std::size_t terms, std::size_t words, const std::uint64_t* mask,
-                             std::uint64_t* out) {
-  for (std::size_t from = 0; from < words; from += kChunk) {
-    const std::size_t to = std::min(words, from + kChunk);
-    for (std::size_t i = from; i < to; ++i) out[i] = mask[i];
-    for (std::size_t t = 0; t < terms; ++t) {
-      const std::size_t at = t * words;
-#pragma GCC ivdep
-      for (std::size_t i = from; i < to; ++i) {
-        out[i] ^= (x0[at + i] & (y0[at + i] ^ y1[at + i])) ^ (x1[at + i] & y0[at + i]);
-      }
-    }
-  }
-}
-
 MPC_LOOP void majority_local_loop(const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0,
                                   const std::uint64_t* b1, const std::uint64_t* c0, const std::uint64_t* c1,
                                   const std::uint64_t* mask, std::uint64_t* out, std::size_t size) {
@@ -323,32 +307,6 @@ MPC_LOOP void majority_local_loop(const std::uint64_t* a0, const std::uint64_t* 
   for (std::size_t i = 0; i < size; ++i) {
     const std::uint64_t x0 = a0[i] ^ b0[i], x1 = a1[i] ^ b1[i], y0 = a0[i] ^ c0[i], y1 = a1[i] ^ c1[i];
     out[i] = mask[i] ^ a0[i] ^ (x0 & (y0 ^ y1)) ^ (x1 & y0);
-  }
-}
-
-MPC_LOOP void first_difference_local_loop(const std::uint64_t* p0, const std::uint64_t* p1, const std::uint64_t* b0,
-                                          const std::uint64_t* b1, const std::uint64_t* count, std::size_t steps,
-                                          std::size_t words, std::uint64_t flip0, std::uint64_t flip1,
-                                          const std::uint64_t* mask, std::uint64_t* out) {
-  if (steps == 0) return;
-  const std::size_t total = count[0] * words;
-  for (std::size_t from = 0; from < total; from += kChunk) {
-    const std::size_t to = std::min(total, from + kChunk);
-#pragma GCC ivdep
-    for (std::size_t i = from; i < to; ++i) {
-      const std::uint64_t e0 = p0[i] ^ flip0, e1 = p1[i] ^ flip1;
-      out[i] = mask[i] ^ (e0 & (b0[i] ^ b1[i])) ^ (e1 & b0[i]);
-    }
-    std::size_t before = 0;
-    for (std::size_t t = 1; t < steps; ++t) {
-      const std::size_t now = before + count[t - 1] * words, end = std::min(to, std::size_t{count[t]} * words);
-#pragma GCC ivdep
-      for (std::size_t i = from; i < end; ++i) {
-        const std::uint64_t e0 = p0[before + i] ^ p0[now + i], e1 = p1[before + i] ^ p1[now + i];
-        out[i] ^= (e0 & (b0[now + i] ^ b1[now + i])) ^ (e1 & b0[now + i]);
-      }
-      before = now;
-    }
   }
 }
 
@@ -410,21 +368,10 @@ MPC_DISPATCH(and_local,
               const std::uint64_t* mask, std::uint64_t* out, std::size_t size),
              (x0, x1, y0, y1, mask, out, size))
 
-MPC_DISPATCH(dot_local,
-             (const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
-              std::size_t terms, std::size_t words, const std::uint64_t* mask, std::uint64_t* out),
-             (x0, x1, y0, y1, terms, words, mask, out))
-
 MPC_DISPATCH(majority_local,
              (const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0, const std::uint64_t* b1,
               const std::uint64_t* c0, const std::uint64_t* c1, const std::uint64_t* mask, std::uint64_t* out,
               std::size_t size),
              (a0, a1, b0, b1, c0, c1, mask, out, size))
-
-MPC_DISPATCH(first_difference_local,
-             (const std::uint64_t* p0, const std::uint64_t* p1, const std::uint64_t* b0, const std::uint64_t* b1,
-              const std::uint64_t* count, std::size_t steps, std::size_t words, std::uint64_t flip0,
-              std::uint64_t flip1, const std::uint64_t* mask, std::uint64_t* out),
-             (p0, p1, b0, b1, count, steps, words, flip0, flip1, mask, out))
 
 }  // namespace mpc_kernels

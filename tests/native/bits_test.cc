@@ -95,8 +95,8 @@ void planes(std::size_t n, std::size_t width, Isa isa) {
 
 void gates(std::size_t n, Isa isa) {
   std::vector<Words> in;
-  for (int i = 0; i < 6; ++i) in.push_back(ring(3 * n));
-  const Words mask = ring(2 * n);
+  for (int i = 0; i < 6; ++i) in.push_back(ring(n));
+  const Words mask = ring(n);
   Words out(n);
   const auto part = [](std::uint64_t x0, std::uint64_t x1, std::uint64_t y0, std::uint64_t y1) {
     return (x0 & y0) ^ (x0 & y1) ^ (x1 & y0);
@@ -111,26 +111,6 @@ void gates(std::size_t n, Isa isa) {
     const std::uint64_t product =
         part(in[0][i] ^ in[2][i], in[1][i] ^ in[3][i], in[0][i] ^ in[4][i], in[1][i] ^ in[5][i]);
     require(out[i] == (mask[i] ^ in[0][i] ^ product), "majority_local");
-  }
-  mpc_kernels::dot_local(in[0].data(), in[1].data(), in[2].data(), in[3].data(), 3, n, mask.data(), out.data(), isa);
-  for (std::size_t i = 0; i < n; ++i) {
-    std::uint64_t wanted = mask[i];
-    for (std::size_t t = 0; t < 3; ++t) {
-      wanted ^= part(in[0][t * n + i], in[1][t * n + i], in[2][t * n + i], in[3][t * n + i]);
-    }
-    require(out[i] == wanted, "dot_local");
-  }
-  const Words count{2, 1};  // two segments, the first with two steps
-  Words found(2 * n);
-  mpc_kernels::first_difference_local(in[0].data(), in[1].data(), in[2].data(), in[3].data(), count.data(), 2, n, ~0ULL,
-                                      0, mask.data(), found.data(), isa);
-  for (std::size_t i = 0; i < 2 * n; ++i) {
-    std::uint64_t wanted = mask[i] ^ part(~in[0][i], in[1][i], in[2][i], in[3][i]);
-    if (i < n) {
-      const std::size_t k = 2 * n + i;
-      wanted ^= part(in[0][i] ^ in[0][k], in[1][i] ^ in[1][k], in[2][k], in[3][k]);
-    }
-    require(found[i] == wanted, "first_difference_local");
   }
 }
 

@@ -53,18 +53,11 @@ def gates(rng: np.random.Generator, words: int) -> int:
     six, mask = [ring(rng, words) for _ in range(6)], ring(rng, words)
     total = both("and_local", (*six[:4], mask), np.zeros(words, U64))
     total += both("majority_local", (*six, mask), np.zeros(words, U64))
-    total += both("dot_local", (*(ring(rng, 5 * words) for _ in range(4)), mask), np.zeros(words, U64))
     held, terms = [ring(rng, 6, words) for _ in range(2)], rng.integers(0, 6, (9, 3)).astype(U32)
     terms[::3, 1], terms[1::4, 1] = mpc_kernels.bits.NO_PLANE, mpc_kernels.bits.ONES
     for flip in ((0, 0), (2**64 - 1, 0), (0, 2**64 - 1)):
         arguments = (*held, terms, np.array([0, 1, 1, 5, 9], U32), *flip, ring(rng, 4, words))
         total += both("plane_gates_local", arguments, np.zeros((4, words), U64))
-    for counts in ([3], [3, 3, 2], [5, 4, 4, 1], [2, 0]):
-        terms = [ring(rng, sum(counts) * words) for _ in range(4)]
-        sized = ring(rng, counts[0] * words)
-        for flip in ((0, 0), (2**64 - 1, 0), (0, 2**64 - 1)):
-            arguments = (*terms, np.array(counts, U64), words, *flip, sized)
-            total += both("first_difference_local", arguments, np.zeros(counts[0] * words, U64))
     return total
 
 

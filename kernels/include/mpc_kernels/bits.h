@@ -43,26 +43,11 @@ void pick_pairs_var(const std::uint64_t* rows, std::size_t width, const std::uin
 void and_local(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
                const std::uint64_t* mask, std::uint64_t* out, std::size_t size, Isa isa);
 
-// One party's part of an inner product of bits, the XOR over t < terms of x[t]·y[t], planes of `words` words: one AND.
-//   out[words] = mask ^ x[0]·y[0] ^ ... ^ x[terms-1]·y[terms-1]
-void dot_local(const std::uint64_t* x0, const std::uint64_t* x1, const std::uint64_t* y0, const std::uint64_t* y1,
-               std::size_t terms, std::size_t words, const std::uint64_t* mask, std::uint64_t* out, Isa isa);
-
 // One party's part of the carry of a full adder, maj(a, b, c) = a ^ (a ^ b)·(a ^ c): one AND. With b complemented by
 // the caller and c the running result this is also the step of a ripple comparator.
 void majority_local(const std::uint64_t* a0, const std::uint64_t* a1, const std::uint64_t* b0, const std::uint64_t* b1,
                     const std::uint64_t* c0, const std::uint64_t* c1, const std::uint64_t* mask, std::uint64_t* out,
                     std::size_t size, Isa isa);
-
-// One party's part of "the bit of b where a and b first differ", for many segments of planes at once.
-// p[t] is the replicated prefix "equal in steps 0..t" and b[t] the bits, t < steps; step t has count[t] planes of
-// `words` words, count non-increasing, blocks one after the other. With e[0] = 1 ^ p[0], e[t] = p[t-1] ^ p[t]:
-//   out[count[0] * words] = mask ^ sum over t of the part of e[t]·b[t]
-// The 1 is added by `flip0`, `flip1`: all ones at the party whose component carries constants, else 0.
-void first_difference_local(const std::uint64_t* p0, const std::uint64_t* p1, const std::uint64_t* b0,
-                            const std::uint64_t* b1, const std::uint64_t* count, std::size_t steps, std::size_t words,
-                            std::uint64_t flip0, std::uint64_t flip1, const std::uint64_t* mask, std::uint64_t* out,
-                            Isa isa);
 
 // One party's parts of many gates on planes x = (x0, x1) of `words` words each. Gate g is the inner product of the terms
 // starts[g], ..., starts[g + 1] - 1; term t is (x[a] ^ x[b])·x[y] for (a, b, y) = terms[3 t ..]:
