@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, overload
 
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import (
@@ -80,8 +80,14 @@ class DataFrame(Windowed, Lazy):
     def _over(self, rel: Rel) -> DataFrame:
         return DataFrame(self._session, rel, identity(rel), self._index)
 
+    @overload
+    def __getitem__(self, key: str) -> Series: ...
+
+    @overload
+    def __getitem__(self, key: list[str] | Series) -> DataFrame: ...
+
     @placed
-    def __getitem__(self, key: str | list[str] | Series) -> Any:
+    def __getitem__(self, key: str | list[str] | Series) -> Series | DataFrame:
         if isinstance(key, Series):
             if key.dtype.kind != "bool":
                 raise SchemaError(f"a filter needs a boolean, not {key.dtype.kind}", code="MPC-0103", hint="compare it")
@@ -123,8 +129,7 @@ class DataFrame(Windowed, Lazy):
     @placed
     def query(self, text: str) -> DataFrame:
         """Rows for which ``text`` holds, e.g. ``"age > 30 and purpose == 'car'"``; ``@name`` reads your variable."""
-        series = parse_query(text, self)
-        return self[series]  # type: ignore[no-any-return]
+        return self[parse_query(text, self)]
 
     @placed
     def assign(self, **columns: Any) -> DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,7 +41,7 @@ def named_aggs(aggs: Mapping[str, Any]) -> dict[str, tuple[str | None, Statistic
     return made
 
 
-class _Grouped(Windowed):
+class _Grouped(Windowed, ABC):
     """What groups of frames and of columns share."""
 
     _keys: tuple[str, ...]
@@ -108,9 +109,9 @@ class _Grouped(Windowed):
         """Aggregate by one function."""
         return self._aggregated(statistic(function))
 
+    @abstractmethod
     def _aggregated(self, how: Statistic) -> Any:
         """``how`` of each group."""
-        raise NotImplementedError
 
     @placed
     def transform(self, function: Any) -> Any:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mpc_compiler.ir import Rel
+    from mpc_engine.frame.dataframe import DataFrame
 
 __all__ = ["Scalar", "Series", "constant"]
 _UNARY = {"log": "log", "exp": "exp", "sqrt": "sqrt", "absolute": "abs", "negative": "neg", "rint": "round"}
@@ -295,9 +296,9 @@ class Series(Operators, Reductions, Windowed):
 
     def persist(self) -> Series:
         """Run now, and keep the result as shares at the computing parties; see :meth:`DataFrame.persist`."""
-        return self.to_frame().persist()[self.name]  # type: ignore[no-any-return]
+        return self.to_frame().persist()[self.name]
 
-    def to_frame(self) -> Any:
+    def to_frame(self) -> DataFrame:
         """A frame of this column."""
         from mpc_engine.frame.dataframe import DataFrame
 
@@ -325,13 +326,12 @@ class Series(Operators, Reductions, Windowed):
     @placed
     def drop_duplicates(self, *, keep: Text | bool = "first") -> Series:
         """Different values, in the order of their first (or last) rows."""
-        return self.to_frame().drop_duplicates(keep=keep)[self.name]  # type: ignore[no-any-return]
+        return self.to_frame().drop_duplicates(keep=keep)[self.name]
 
     @placed
     def sort_values(self, *, ascending: bool = True) -> Series:
         """Sorted values; missing ones come last."""
-        frame = self.to_frame().sort_values(self.name, ascending=ascending)
-        return frame[self.name]  # type: ignore[no-any-return]
+        return self.to_frame().sort_values(self.name, ascending=ascending)[self.name]
 
     def nlargest(self, n: int = 5) -> Series:
         """The ``n`` largest values, largest first."""
@@ -349,12 +349,12 @@ class Series(Operators, Reductions, Windowed):
     @placed
     def head(self, n: int = 5) -> Series:
         """The first ``n`` rows."""
-        return self.to_frame().head(n)[self.name]  # type: ignore[no-any-return]
+        return self.to_frame().head(n)[self.name]
 
     @placed
     def tail(self, n: int = 5) -> Series:
         """The last ``n`` rows."""
-        return self.to_frame().tail(n)[self.name]  # type: ignore[no-any-return]
+        return self.to_frame().tail(n)[self.name]
 
     def __repr__(self) -> Text:
         return f"<lazy column {self.name!r}: {self.dtype!r}; owners: {', '.join(self._owners)}; .collect() computes it>"

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Column, Expr, Item, Project, Rel, column, make
-from mpc_engine.frame.base import common, fresh
+from mpc_compiler.ir import Apply, Column, Expr, Item, Project, Rel, column, make
+from mpc_engine.frame.base import fresh
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark
 from mpc_engine.frame.series import Series
 
-__all__ = ["ConvergenceWarning", "Estimator", "NotFittedError", "materialise"]
+if TYPE_CHECKING:
+    from mpc_engine.frame.base import Runner
+
+__all__ = ["ConvergenceWarning", "Estimator", "NotFittedError", "PlannedEstimator", "materialise"]
 
 T = TypeVar("T", bound="Estimator")
 
@@ -31,6 +34,10 @@ class NotFittedError(SchemaError):
 
 class Estimator:
     """Parameters are the arguments of ``__init__``, stored under their own names."""
+
+    _FIT: ClassVar[str] = "fit(X, y)"
+    feature_names_in_: tuple[str, ...]
+    n_features_in_: int
 
     @classmethod
     def _names(cls) -> list[str]:
@@ -62,6 +69,9 @@ class Estimator:
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "feature_names_in_")
 
+    def _not_fitted(self) -> NotFittedError:
+        return NotFittedError(f"this {type(self).__name__} is not fitted", hint=f"call {self._FIT} first")
+
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn's own pipelines ask; scikit-learn is there if it is called."""
         from sklearn.utils import ClassifierTags, RegressorTags, Tags, TargetTags
@@ -76,6 +86,28 @@ class Estimator:
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.get_params(deep=False).items())
         return f"{type(self).__name__}({given})"
+
+
+class PlannedEstimator(Estimator):
+    """An estimator whose ``fit`` plans one relation, the model."""
+
+    _session: Runner
+
+    def __init__(self) -> None:
+        self._model: Rel | None = None
+
+    def _plan(self, model: Rel, X: DataFrame, features: Iterable[str]) -> None:
+        """Keep, and check, what ``fit`` planned on the columns ``features`` of ``X``."""
+        self._model = mark(model)
+        _ = schema_of(model)
+        self._session = X._session
+        self.feature_names_in_ = tuple(features)
+        self.n_features_in_ = len(self.feature_names_in_)
+
+    def _fitted(self) -> Rel:
+        if self._model is None:
+            raise self._not_fitted()
+        return self._model
 
 
 def materialise(base: Rel, columns: Mapping[str, Expr]) -> tuple[Rel, dict[str, str]]:
@@ -127,12 +159,31 @@ def features_of(X: DataFrame, expected: tuple[str, ...] | None = None) -> dict[s
     return {name: X._items[name] for name in expected}
 
 
-def added_column(X: DataFrame, base: Rel, rel: Rel, name: str) -> Series:
-    """A column that a model added to ``base``."""
-    _ = common(base, rel)
-    return Series(X._session, rel, column(name), name, {key: X._items[key] for key in X._index})
+def applied(
+    model: Rel, kind: str, method: str, base: Rel, features: Sequence[str], names: Sequence[str]
+) -> tuple[Rel, tuple[str, ...]]:
+    """``base`` with what ``method`` of a model makes of its columns ``features``, and the columns that hold it.
+
+    The new columns are called ``names``, or like that where ``base`` has them already.
+    """
+    outputs: list[str] = []
+    for name in names:
+        made = fresh(base, name)
+        while made in outputs:
+            made += "~"
+        outputs.append(made)
+    return mark(make(Apply(base, model, kind, method, tuple(features), tuple(outputs)))), tuple(outputs)
 
 
-def unused(base: Rel, name: str) -> str:
-    """A column name that ``base`` does not have yet."""
-    return fresh(base, name)
+def applied_column(
+    X: DataFrame, model: Rel, kind: str, method: str, base: Rel, features: Sequence[str], name: str
+) -> Series:
+    """What ``method`` of a model makes of each row of ``X``, which are the rows of ``base``."""
+    rel, (out,) = applied(model, kind, method, base, features, [name])
+    return Series(X._session, rel, column(out), out, {key: X._items[key] for key in X._index})
+
+
+def replaced(X: DataFrame, rel: Rel, names: Mapping[str, str]) -> DataFrame:
+    """A frame over X's rows, of columns of ``rel`` under the names of the features that they are made from."""
+    items = {key: X._items[key] for key in X._index} | {name: column(made) for name, made in names.items()}
+    return DataFrame(X._session, rel, items, X._index)

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc_compiler.check import schema_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Apply, Fit, Rel, make
+from mpc_compiler.ir import Fit, Rel, make
 from mpc_engine.frame.base import common, identity
 from mpc_engine.frame.dataframe import DataFrame
-from mpc_engine.frame.place import mark, placed
+from mpc_engine.frame.place import placed
 from mpc_engine.frame.series import Series
-from mpc_engine.ml.base import Estimator, NotFittedError, added_column, features_of, materialise, unused
+from mpc_engine.ml.base import PlannedEstimator, applied_column, features_of, materialise
 from mpc_engine.ml.bins import Bins, attached, bins_of
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class RevealedTrees:
     base_: float
 
 
-class Boosting(Estimator):
+class Boosting(PlannedEstimator):
     """What classifier and regressor share; names and defaults of parameters are scikit-learn's and xgboost's.
 
     Parameters
@@ -92,6 +91,7 @@ class Boosting(Estimator):
         colsample: float = 1.0,
         random_state: int = 0,
     ) -> None:
+        super().__init__()
         self.n_estimators = n_estimators
         self.max_depth = max_depth
         self.learning_rate = learning_rate
@@ -103,7 +103,6 @@ class Boosting(Estimator):
         self.subsample = subsample
         self.colsample = colsample
         self.random_state = random_state
-        self._model: Rel | None = None
 
     def _params(self, bins: int) -> dict[str, bool | int | float | str]:
         limits: dict[str, tuple[float, float]] = {
@@ -161,26 +160,16 @@ class Boosting(Estimator):
         chosen = tuple(names[f"~bin:{b.name}"] for b in self._bins)
         roles = () if validation is None else (("check", names["~check"]),)
         params = self._params(max(b.size for b in self._bins))
-        self._model = mark(make(Fit(whole, "gbdt", chosen, names["~target"], tuple(sorted(params.items())), roles)))
-        _ = schema_of(self._model)
-        self._session = X._session
-        self.feature_names_in_ = tuple(features)
-        self.n_features_in_ = len(features)
+        model = make(Fit(whole, "gbdt", chosen, names["~target"], tuple(sorted(params.items())), roles))
+        self._plan(model, X, features)
         return self
-
-    def _fitted(self) -> Rel:
-        if self._model is None:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted", hint="call fit(X, y) first")
-        return self._model
 
     def _applied(self, X: DataFrame, method: str, name: str) -> Series:
         model = self._fitted()
         features = features_of(X, self.feature_names_in_)
         codes = {f"~bin:{name}": self._cut(name, expr, X._base).code for name, expr in features.items()}
         base, names = materialise(attached(X._base, self._bins), codes)
-        out = unused(base, name)
-        rel = mark(make(Apply(base, model, "gbdt", method, tuple(names[code] for code in codes), (out,))))
-        return added_column(X, base, rel, out)
+        return applied_column(X, model, "gbdt", method, base, [names[code] for code in codes], name)
 
     @placed
     def decision_function(self, X: DataFrame) -> Series:

@@ -8,19 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from mpc_compiler.check import rows_of, schema_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Apply, Fit, Rel, make
+from mpc_compiler.ir import Fit, Rel, make
 from mpc_engine.frame.base import common, identity
 from mpc_engine.frame.dataframe import DataFrame
-from mpc_engine.frame.place import mark, placed
+from mpc_engine.frame.place import placed
 from mpc_engine.frame.series import Series
 from mpc_engine.ml.base import (
     ConvergenceWarning,
-    Estimator,
-    NotFittedError,
-    added_column,
+    PlannedEstimator,
+    applied_column,
     features_of,
     materialise,
-    unused,
 )
 from mpc_engine.ml.result import LinearResult, linear_result
 
@@ -32,7 +30,7 @@ __all__ = ["GammaRegressor", "LinearRegression", "LogisticRegression", "PoissonR
 M = TypeVar("M", bound="LinearModel")
 
 
-class LinearModel(Estimator):
+class LinearModel(PlannedEstimator):
     """What the linear models share: ``fit`` plans, ``predict`` makes secret columns, ``reveal`` runs and discloses.
 
     Parameters
@@ -44,8 +42,8 @@ class LinearModel(Estimator):
     _FAMILY: ClassVar[str]
 
     def __init__(self, *, alpha: float = 0.0) -> None:
+        super().__init__()
         self.alpha = alpha
-        self._model: Rel | None = None
 
     def _params(self) -> dict[str, float | str]:
         if not isinstance(self.alpha, int | float) or self.alpha < 0:
@@ -84,28 +82,16 @@ class LinearModel(Estimator):
         base, names = materialise(base, exprs)
         chosen = tuple(names[name] for name in features)
         roles = tuple((role, names[f"~{role}"]) for role in given)
-        self._model = mark(
-            make(Fit(base, "glm", chosen, names["~target"], tuple(sorted(self._params().items())), roles))
-        )
-        _ = schema_of(self._model)
-        self._session = X._session
+        model = make(Fit(base, "glm", chosen, names["~target"], tuple(sorted(self._params().items())), roles))
+        self._plan(model, X, features)
         self._target = y.name
-        self.feature_names_in_ = tuple(features)
-        self.n_features_in_ = len(features)
         return self
-
-    def _fitted(self) -> Rel:
-        if self._model is None:
-            raise NotFittedError(f"this {type(self).__name__} is not fitted", hint="call fit(X, y) first")
-        return self._model
 
     def _applied(self, X: DataFrame, method: str, name: str) -> Series:
         model = self._fitted()
         base, names = materialise(X._base, features_of(X, self.feature_names_in_))
-        out = unused(base, name)
-        features = tuple(names[name] for name in self.feature_names_in_)
-        rel = mark(make(Apply(base, model, "glm", method, features, (out,))))
-        return added_column(X, base, rel, out)
+        features = [names[feature] for feature in self.feature_names_in_]
+        return applied_column(X, model, "glm", method, base, features, name)
 
     @placed
     def predict(self, X: DataFrame) -> Series:

@@ -10,7 +10,7 @@ from mpc_engine.frame.base import common
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import placed
 from mpc_engine.frame.series import Series
-from mpc_engine.ml.base import Estimator, NotFittedError
+from mpc_engine.ml.base import Estimator
 
 __all__ = ["Pipeline"]
 
@@ -99,7 +99,7 @@ class Pipeline(Estimator):
 
     def _last(self, method: str, X: DataFrame) -> Any:
         if not hasattr(self, "feature_names_in_"):
-            raise NotFittedError("this Pipeline is not fitted", hint="call fit(X, y) first")
+            raise self._not_fitted()
         early, last = self._checked()
         if not hasattr(last, method):
             raise UnsupportedError(f"{type(last).__name__} has no {method!r}", code="MPC-0301")
@@ -135,5 +135,5 @@ class Pipeline(Estimator):
     def reveal(self, to: str | Sequence[str] | None = None) -> Any:
         """Run, and disclose the last step to the receiver ``to``."""
         if not hasattr(self, "feature_names_in_"):
-            raise NotFittedError("this Pipeline is not fitted", hint="call fit(X, y) first")
+            raise self._not_fitted()
         return self.steps[-1][1].reveal(to)

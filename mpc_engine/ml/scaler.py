@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc_compiler.check import schema_of
-from mpc_compiler.ir import Apply, Expr, Fit, Rel, column, make
+from mpc_compiler.ir import Fit, Rel, make
 from mpc_engine.frame.base import identity
 from mpc_engine.frame.dataframe import DataFrame
-from mpc_engine.frame.place import mark, placed
-from mpc_engine.ml.base import Estimator, NotFittedError, features_of, materialise, unused
+from mpc_engine.frame.place import placed
+from mpc_engine.ml.base import PlannedEstimator, applied, features_of, materialise, replaced
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +37,7 @@ class ScalerResult:
         return self.scale_**2
 
 
-class StandardScaler(Estimator):
+class StandardScaler(PlannedEstimator):
     """Standardise columns to mean 0 and standard deviation 1, with moments that stay secret.
 
     Examples
@@ -51,42 +50,25 @@ class StandardScaler(Estimator):
     [-1.0, 1.0]
     """
 
-    def __init__(self) -> None:
-        self._model: Rel | None = None
+    _FIT = "fit(X)"
 
     @placed
     def fit(self, X: DataFrame, y: object = None) -> StandardScaler:
         """Plan means and standard deviations of the columns of ``X``."""
         features = features_of(X)
         base, names = materialise(X._base, features)
-        self._model = mark(make(Fit(base, _KIND, tuple(names[name] for name in features))))
-        _ = schema_of(self._model)
-        self._session = X._session
-        self.feature_names_in_ = tuple(features)
-        self.n_features_in_ = len(features)
+        self._plan(make(Fit(base, _KIND, tuple(names[name] for name in features))), X, features)
         return self
-
-    def _fitted(self) -> Rel:
-        if self._model is None:
-            raise NotFittedError("this StandardScaler is not fitted", hint="call fit(X) first")
-        return self._model
 
     @placed
     def transform(self, X: DataFrame) -> DataFrame:
         """The standardised columns, secret, as a frame over X's rows."""
         model = self._fitted()
         base, names = materialise(X._base, features_of(X, self.feature_names_in_))
-        outputs: list[str] = []
-        for name in self.feature_names_in_:
-            made = unused(base, f"{name}~scaled")
-            while made in outputs:
-                made += "~"
-            outputs.append(made)
-        features = tuple(names[name] for name in self.feature_names_in_)
-        rel = mark(make(Apply(base, model, _KIND, "transform", features, tuple(outputs))))
-        items: dict[str, Expr] = {key: X._items[key] for key in X._index}
-        items |= {name: column(made) for name, made in zip(self.feature_names_in_, outputs, strict=True)}
-        return DataFrame(X._session, rel, items, X._index)
+        features = [names[name] for name in self.feature_names_in_]
+        outputs = [f"{name}~scaled" for name in self.feature_names_in_]
+        rel, made = applied(model, _KIND, "transform", base, features, outputs)
+        return replaced(X, rel, dict(zip(self.feature_names_in_, made, strict=True)))
 
     def fit_transform(self, X: DataFrame, y: object = None) -> DataFrame:
         """``fit(X).transform(X)``."""

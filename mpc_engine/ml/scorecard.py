@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Apply, Expr, Item, Project, Rel, call, column, literal, make
+from mpc_compiler.ir import Apply, Expr, Item, Project, call, column, literal, make
 from mpc_engine.frame.base import common
 from mpc_engine.frame.dataframe import DataFrame
-from mpc_engine.frame.place import mark, placed
+from mpc_engine.frame.place import placed
 from mpc_engine.frame.series import Series
-from mpc_engine.ml.base import Estimator, NotFittedError
+from mpc_engine.ml.base import PlannedEstimator
 from mpc_engine.ml.linear import LogisticRegression
 from mpc_engine.ml.released import ReleasedCard, card_bins
 from mpc_engine.ml.woe import WoeEncoder, bin_rows
@@ -30,7 +30,7 @@ class _Scale:
     offset: float
 
 
-class ScoreCard(Estimator):
+class ScoreCard(PlannedEstimator):
     """A score card: bins, weights of evidence, a logistic regression on them, and points.
 
     The score of a row is the sum of the points of its bins: ``base_score`` where the odds of non-event to event are
@@ -76,13 +76,13 @@ class ScoreCard(Estimator):
         rounded: bool = True,
         alpha: float = 0.0,
     ) -> None:
+        super().__init__()
         self.encoder = encoder
         self.pdo = pdo
         self.base_score = base_score
         self.base_odds = base_odds
         self.rounded = rounded
         self.alpha = alpha
-        self._points: Rel | None = None
 
     def _scale(self) -> _Scale:
         for name in ("pdo", "base_odds"):
@@ -109,16 +109,8 @@ class ScoreCard(Estimator):
             points = call("int", call("round", points))
         names = ("feature", "bin", "count", "event", "woe", "iv", "ends")
         items = (*(Item(name, column(name)) for name in names), Item("points", points))
-        self._points = mark(make(Project(make(parts), items)))
-        self._session = X._session
-        self.feature_names_in_ = tuple(weighed.columns)
-        self.n_features_in_ = len(self.feature_names_in_)
+        self._plan(make(Project(make(parts), items)), X, weighed.columns)
         return self
-
-    def _fitted(self) -> Rel:
-        if self._points is None:
-            raise NotFittedError("this ScoreCard is not fitted", hint="call fit(X, y) first")
-        return self._points
 
     @placed
     def score(self, X: DataFrame) -> Series:

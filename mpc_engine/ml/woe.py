@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mpc_compiler.check import rows_of, schema_of
+from mpc_compiler.check import rows_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Apply, Expr, Filter, Fit, Item, Project, Rel, call, column, literal, make
+from mpc_compiler.ir import Expr, Filter, Fit, Item, Project, Rel, call, column, literal, make
 from mpc_engine.frame.base import common, identity
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Series
-from mpc_engine.ml.base import Estimator, NotFittedError, features_of, materialise, unused
+from mpc_engine.ml.base import PlannedEstimator, applied, features_of, materialise, replaced
 from mpc_engine.ml.bins import Bins, attached, bins_of, edge_rows
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class BinTable:
         return str(self.bins.drop(columns=["low", "high", "values"]).to_string(index=False))
 
 
-class WoeEncoder(Estimator):
+class WoeEncoder(PlannedEstimator):
     """Replace features by the weight of evidence of their bins, as optbinning's ``BinningProcess`` does.
 
     Every owner cuts its own columns, in the clear; counts of events by bin are computed on shares and stay there. Bins
@@ -100,6 +100,7 @@ class WoeEncoder(Estimator):
         edges: Mapping[str, Sequence[float]] | None = None,
         special: Mapping[str, Sequence[float]] | None = None,
     ) -> None:
+        super().__init__()
         self.max_bins = max_bins
         self.binning = binning
         self.trend = trend
@@ -108,7 +109,6 @@ class WoeEncoder(Estimator):
         self.min_nonevent = min_nonevent
         self.edges = edges
         self.special = special
-        self._model: Rel | None = None
 
     @placed
     def fit(self, X: DataFrame, y: Series) -> WoeEncoder:
@@ -134,11 +134,8 @@ class WoeEncoder(Estimator):
             "trend": self._trend(),
         }
         chosen = tuple(names[name] for name in codes)
-        self._model = mark(make(Fit(whole, _KIND, chosen, names["~target"], tuple(sorted(params.items())))))
-        _ = schema_of(self._model)
-        self._session = X._session
-        self.feature_names_in_ = tuple(features)
-        self.n_features_in_ = len(features)
+        model = make(Fit(whole, _KIND, chosen, names["~target"], tuple(sorted(params.items()))))
+        self._plan(model, X, features)
         return self
 
     def _trend(self) -> str:
@@ -157,11 +154,6 @@ class WoeEncoder(Estimator):
     def _cut(self, name: str, expr: Expr, base: Rel) -> Bins:
         how = (self.edges or {}).get(name, self.binning)
         return bins_of(name, expr, base, how=how, bins=self.max_bins, special=(self.special or {}).get(name, ()))
-
-    def _fitted(self) -> Rel:
-        if self._model is None:
-            raise NotFittedError("this WoeEncoder is not fitted", hint="call fit(X, y) first")
-        return self._model
 
     def _codes(self, X: DataFrame) -> tuple[Rel, tuple[str, ...]]:
         """X's rows with the codes of the fitted bins, and the columns that hold them."""
@@ -189,22 +181,15 @@ class WoeEncoder(Estimator):
     def lookup(self, X: DataFrame, model: Rel, value: str) -> tuple[Rel, dict[str, str]]:
         """X's rows with one value a feature, from the column ``value`` of a relation with one row a bin."""
         base, codes = self._codes(X)
-        outputs: list[str] = []
-        for name in self.feature_names_in_:
-            made = unused(base, f"{name}~{value}")
-            while made in outputs:
-                made += "~"
-            outputs.append(made)
-        rel = mark(make(Apply(base, model, _KIND, value, codes, tuple(outputs))))
-        return rel, dict(zip(self.feature_names_in_, outputs, strict=True))
+        outputs = [f"{name}~{value}" for name in self.feature_names_in_]
+        rel, made = applied(model, _KIND, value, base, codes, outputs)
+        return rel, dict(zip(self.feature_names_in_, made, strict=True))
 
     @placed
     def transform(self, X: DataFrame) -> DataFrame:
         """The weight of evidence of each feature, secret, as a frame over X's rows."""
         rel, names = self.lookup(X, self._fitted(), "woe")
-        items: dict[str, Expr] = {key: X._items[key] for key in X._index}
-        items |= {name: column(made) for name, made in names.items()}
-        return DataFrame(X._session, rel, items, X._index)
+        return replaced(X, rel, names)
 
     def fit_transform(self, X: DataFrame, y: Series) -> DataFrame:
         """``fit(X, y).transform(X)``."""
