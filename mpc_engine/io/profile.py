@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mpc_compiler.check.scalars import MAX_SCALE
+from mpc_compiler.check.arithmetic import MAX_SCALE
 from mpc_compiler.ir import DType, Field
 from mpc_compiler.ir.types import Kind, width_of
 from mpc_engine.errors import RangeError, SchemaError

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from mpc_compiler.check.arithmetic import bounded
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import DType, Expr, constant_of
+from mpc_compiler.ir import DType, Expr, Literal, constant_of
 from mpc_compiler.ir.types import width_of
 
-__all__ = ["WHITESPACE", "changed_text", "concatenated", "liked", "replaced", "substring"]
+__all__ = ["WHITESPACE", "changed_text", "concatenated", "length", "liked", "replaced", "substring", "tested_text"]
 
 WHITESPACE = " \t\n\r\f\v"
 """What ``strip`` removes."""
@@ -36,6 +37,13 @@ def changed_text(change: Callable[[str], str]) -> Callable[[str, Sequence[DType]
         return _mapped(_column(name, types[0]), change)
 
     return rule
+
+
+def tested_text(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """Whether a text starts with, ends with or contains a constant one."""
+    if types[0].kind != "string" or not (isinstance(args[1], Literal) and isinstance(args[1].value, str)):
+        raise SchemaError(f"str.{name} needs a text column and a constant text", code="MPC-0103")
+    return DType("bool")
 
 
 def liked(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
@@ -78,6 +86,13 @@ def concatenated(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DTy
         return DType("string", nullable)
     made = {a + b for a in first.domain for b in second.domain}
     return DType("string", nullable, domain=tuple(sorted(made)))
+
+
+def length(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """How many letters a text has."""
+    domain = _column(name, types[0]).domain
+    sizes = None if domain is None else [len(text) for text in domain] or [0]
+    return bounded("int", types[0].nullable, None if sizes is None else (min(sizes), max(sizes)))
 
 
 _MOST = 1024

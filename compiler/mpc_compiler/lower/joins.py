@@ -12,9 +12,9 @@ from mpc_compiler.check import schema_of
 from mpc_compiler.check.keys import is_unique
 from mpc_compiler.ir import DType, Join, Rel, Schema, Union
 from mpc_compiler.ir.types import WORD_BITS, text_of
+from mpc_compiler.ops.arithmetic import number_as
 from mpc_compiler.ops.join import JoinKey, attach_row, join
 from mpc_compiler.ops.recode import recode
-from mpc_compiler.ops.scalar import number_as
 from mpc_compiler.ops.table import Column, Table
 from mpc_compiler.ops.text import as_words
 from mpc_compiler.ops.union import below

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from sqlglot import exp
 
 from mpc_compiler.check import expr_type
-from mpc_compiler.check.dates import DAY
-from mpc_compiler.check.scalars import days_of, microseconds_of
+from mpc_compiler.check.dates import DAY, days_of, microseconds_of
 from mpc_compiler.check.texts import WHITESPACE
 from mpc_compiler.ir import Column, DType, Expr, Literal, Schema, constant_of
 

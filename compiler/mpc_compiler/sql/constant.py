@@ -8,7 +8,8 @@ from decimal import Decimal
 
 from sqlglot import exp
 
-from mpc_compiler.check.scalars import MAX_SCALE, days_of, microseconds_of
+from mpc_compiler.check.arithmetic import MAX_SCALE
+from mpc_compiler.check.dates import days_of, microseconds_of
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Expr, decimal_literal, literal
 from mpc_compiler.sql.text import refused
