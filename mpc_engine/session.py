@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from mpc_compiler.ir import Output, Plan, Rel, Scan, make, walk
+from mpc_compiler.ir import REQUESTER, Output, Plan, Rel, Scan, make, walk
 from mpc_engine.config import LocalConfig
 from mpc_engine.errors import ConfigError, MpcError, SchemaError, UnsupportedError
 from mpc_engine.frame.base import Lazy, identity
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from mpc_engine.runtime.messages import Report
 
 __all__ = ["Session", "collect"]
-
-REQUESTER = "requester"
-"""Who receives results in a local session when nobody is named."""
 
 
 def collect(*frames: Lazy, to: str | Sequence[str] | None = None) -> list[Any]:
@@ -172,9 +169,9 @@ class Session:
             raise
 
     def _profile(self) -> dict[str, Profile]:
-        from mpc_engine.io.profile import profile, with_common_dictionaries
+        from mpc_engine.io.profile import profile
 
-        return with_common_dictionaries({ref.name: profile(ref) for refs in self._refs.values() for ref in refs})
+        return {ref.name: profile(ref) for refs in self._refs.values() for ref in refs}
 
     # --- tables --------------------------------------------------------------------------------------------------
 
@@ -255,10 +252,21 @@ class Session:
         return Plan(tuple(Output(name, frame._rel, receivers) for name, frame in zip(names, frames, strict=True)))
 
     def _compile(self, plan: Plan) -> Compiled:
+        """Compile what the parties will be sent; errors are those of the plan as it was written."""
+        from mpc_compiler.check import schema_of
         from mpc_compiler.lower.plan import compile_plan
+        from mpc_compiler.rules.reduce_scans import reduce_scans
 
+        options = self._config.options
         try:
-            return compile_plan(plan, self._config.options)
+            for output in plan.outputs:
+                schema_of(output.rel)
+            reduced = reduce_scans(plan)
+            try:
+                return compile_plan(reduced, options)
+            except MpcError:
+                compile_plan(plan, options)  # its nodes have places in the user's file
+                raise
         except MpcError as error:
             raise locate(error) from None
 
@@ -274,10 +282,10 @@ class Session:
         """Run one plan for all frames and return what the receivers get."""
         from mpc_engine.runtime.results import assemble
 
-        plan = self._plan(frames, to)
-        _, _, reports = self._run(plan, self._compile(plan))
-        found = assemble(plan, reports, self._config.computing, self._config.options.protocol)
-        return [frame._shape(found[output.name]) for frame, output in zip(frames, plan.outputs, strict=True)]
+        compiled = self._compile(self._plan(frames, to))
+        _, _, reports = self._run(compiled)
+        found = assemble(compiled.plan, reports, self._config.computing, self._config.options.protocol)
+        return [frame._shape(found[output.name]) for frame, output in zip(frames, compiled.plan.outputs, strict=True)]
 
     @placed
     def persist_frame(self, frame: Lazy) -> Rel:
@@ -294,7 +302,7 @@ class Session:
         if compiled.compute is None:
             return frame._rel
         kept = kept_as(compiled, name)
-        _, _, reports = self._run(plan, compiled)
+        _, _, reports = self._run(compiled)
         complete(reports, self._config.computing, self._config.options.protocol)
         return kept
 
@@ -309,7 +317,7 @@ class Session:
         (output,) = self._plan([frame], to).outputs
         plan = Plan((msgspec.structs.replace(output, chunk=rows),))
         compiled = self._compile(plan)
-        run, executor, reports = self._run(plan, compiled)
+        run, executor, reports = self._run(compiled)
         config = self._config
         try:
             complete(reports, config.computing, config.options.protocol)
@@ -317,13 +325,13 @@ class Session:
             executor.fetch(Fetch(run, ""))  # nobody will ask for the pieces
             raise
         pieces = Stream(
-            executor, run, plan.outputs[0], reports, config.computing, config.options.protocol, self._folder
+            executor, run, compiled.plan.outputs[0], reports, config.computing, config.options.protocol, self._folder
         )
         with contextlib.closing(iter(pieces)) as found:
             for piece in found:
                 yield frame._shape(piece)
 
-    def _run(self, plan: Plan, compiled: Compiled) -> tuple[str, Executor, Mapping[str, Report]]:
+    def _run(self, compiled: Compiled) -> tuple[str, Executor, Mapping[str, Report]]:
         """Let the parties run a plan; returns the name of the run, who ran it and what they answered."""
         from mpc_compiler.serde import encode_plan
         from mpc_engine.runtime.messages import RunRequest
@@ -335,7 +343,7 @@ class Session:
             progress.update("starting the parties")
             executor = self._start()
             progress.update("computing")
-            request = RunRequest(f"run{next(self._runs)}", encode_plan(plan), self._config.options)
+            request = RunRequest(f"run{next(self._runs)}", encode_plan(compiled.plan), self._config.options)
             reports = executor.run(request)
         self.last_run = self._report(compiled, reports, time.perf_counter() - started)
         return request.run, executor, reports

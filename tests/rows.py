@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
 import pandas as pd
-import spu.api
-import spu.utils.frontend as frontend
 from hypothesis import strategies as st
-from spu import libspu
 
-from mpc_compiler.ops import primitives as ops
 from mpc_compiler.ops.table import Column, Table
 
 SIZES = (0, 1, 2, 3, 7, 16)
@@ -82,37 +75,3 @@ def tables(draw: st.DrawFn) -> list[tuple[Any, ...]]:
     rows = draw(st.lists(cell, min_size=n, max_size=n))
     order = draw(st.permutations(range(n)))
     return [(*row, 2 * rank) for row, rank in zip(rows, order, strict=True)]
-
-
-def in_spu(fn: Callable[..., Any], args: tuple[Any, ...], protocol: str = "aby3") -> Any:
-    """Run a program in SPU, one thread a party, and reconstruct what it returns."""
-    parties = {"aby3": 3, "cheetah": 2}[protocol]
-    config = libspu.RuntimeConfig(protocol=getattr(libspu.ProtocolKind, protocol.upper()), field=libspu.FieldType.FM64)
-    config.fxp_fraction_bits = ops.FRACTION_BITS
-    if protocol == "aby3":
-        config.sort_method = libspu.RuntimeConfig.SortMethod.SORT_RADIX
-    io, secret = spu.api.Io(parties, config), libspu.Visibility.VIS_SECRET
-    names = [f"in{i}" for i in range(len(args))]
-    code, shape = frontend.compile(
-        frontend.Kind.JAX, fn, list(args), {}, names, [secret] * len(args), lambda o: [f"o{i}" for i in range(len(o))]
-    )
-    shares = [io.make_shares(a, secret) for a in args]
-    link = libspu.link.Desc()
-    for rank in range(parties):
-        link.add_party(f"p{rank}", f"oracle{rank}")
-    outs: list[list[Any]] = [[] for _ in range(parties)]
-
-    def party(rank: int) -> None:
-        runtime = spu.api.Runtime(libspu.link.create_mem(link, rank), config)
-        for name, share in zip(names, shares, strict=True):
-            runtime.set_var(name, share[rank])
-        runtime.run(code)
-        outs[rank] = [runtime.get_var(name) for name in code.output_names]
-
-    threads = [threading.Thread(target=party, args=(rank,)) for rank in range(parties)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(150)
-    leaves = [io.reconstruct(list(out)) for out in zip(*outs, strict=True)]
-    return jax.tree.unflatten(jax.tree.structure(shape), leaves)

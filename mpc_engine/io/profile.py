@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from mpc_engine.io.source import TableRef
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["FEW", "MAX_DICTIONARY", "Profile", "profile", "rounded", "with_common_dictionaries"]
+__all__ = ["FEW", "MAX_DICTIONARY", "Profile", "profile", "rounded"]
 
 FEW = 64
 """A text column of no more distinct values gets a public dictionary, however few rows there are."""
@@ -261,31 +261,3 @@ def _dictionary(
 def _present(connection: duckdb.DuckDBPyConnection, table: str, quoted: str) -> int:
     found = connection.execute(f"SELECT count({quoted}) FROM {table}").fetchone()
     return int(found[0]) if found else 0
-
-
-def with_common_dictionaries(profiles: Mapping[str, Profile]) -> dict[str, Profile]:
-    """The same profiles, where parts of one table at several owners have one dictionary for each text column.
-
-    A union of the parts then needs no translation on shares.
-    """
-    parts: dict[tuple[str, str], list[Field]] = {}
-    for name, known in profiles.items():
-        for field in known.fields:
-            if field.dtype.kind == "string":
-                parts.setdefault((name.split(".", 1)[1], field.name), []).append(field)
-    common = {
-        key: tuple(sorted({text for field in fields for text in field.dtype.domain or ()}))
-        for key, fields in parts.items()
-        if len(fields) > 1 and all(field.dtype.domain is not None for field in fields)
-    }
-
-    def widened(table: str, field: Field) -> Field:
-        domain = common.get((table.split(".", 1)[1], field.name))
-        if domain is None:
-            return field
-        return msgspec.structs.replace(field, dtype=msgspec.structs.replace(field.dtype, domain=domain))
-
-    return {
-        name: msgspec.structs.replace(known, fields=tuple(widened(name, field) for field in known.fields))
-        for name, known in profiles.items()
-    }

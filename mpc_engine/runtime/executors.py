@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from mpc_engine.errors import MpcError
+from mpc_engine.runtime.faults import peer_error
 from mpc_engine.runtime.messages import Fetch, PartySetup, Report, RunRequest, decode, encode
 
 __all__ = ["Executor", "RayExecutor", "ThreadsExecutor", "executor_for"]
@@ -100,11 +102,17 @@ class ThreadsExecutor(Executor):
             threads.append(threading.Thread(target=walk, args=(name, worker), name=f"mpc-{name}", daemon=True))
         for thread in threads:
             thread.start()
+        deadline = time.monotonic() + _RUN_SECONDS
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
         if errors:
             self.close()
             raise _cause(errors)
+        late = [name for name in self._workers if name not in reports]
+        if late:
+            self.close()
+            message = f"party {late[0]!r} did not finish within the time limit"
+            raise peer_error(late[0], message, code="MPC-0612", hint="allow the run more time, or less data")
         return reports
 
     def fetch(self, request: Fetch) -> dict[str, Report]:

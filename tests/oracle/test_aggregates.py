@@ -16,7 +16,8 @@ from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.order import SortKey, sort_values
 from mpc_compiler.ops.ranked import quantile_bits
 from mpc_compiler.ops.table import Column, Table, release
-from tests.rows import assert_same, frame_of, in_spu, make, table_of, tables, visible
+from tests.rows import assert_same, frame_of, make, table_of, tables, visible
+from tests.spu_threads import in_spu
 
 V, F = {"lo": -50, "hi": 50}, {"lo": -32, "hi": 32}
 RANKED = [
@@ -134,14 +135,14 @@ def test_groups_on_shares(aggs: str, by_value: bool, presorted: bool) -> None:
     frame = frame_of(arrays)
     if presorted:
         frame = frame.sort_values(["k", "b", "v"], kind="stable")
-    got = visible(in_spu(partial(grouped, aggs=aggs, by_value=by_value, presorted=presorted), arrays))
+    got = visible(in_spu(partial(grouped, aggs=aggs, by_value=by_value, presorted=presorted), *arrays))
     assert_same(got, expected_groups(frame, AGGS[aggs]), atol=EXACT)
 
 
 def test_totals_on_shares() -> None:
     arrays = sample(15, seed=5)
     want = pd.DataFrame([rows_of(frame_of(arrays), MIXED)], columns=[agg.out for agg in MIXED])
-    assert_same(visible(in_spu(partial(total, aggs="mixed"), arrays)), want, atol=EXACT)
+    assert_same(visible(in_spu(partial(total, aggs="mixed"), *arrays)), want, atol=EXACT)
 
 
 @given(level=st.floats(0, 1), values=st.lists(st.integers(-50, 50), min_size=1, max_size=16))

@@ -89,13 +89,14 @@ def test_revealed_trees(joint: mpc.DataFrame) -> None:
 
 def test_regression(joint: mpc.DataFrame) -> None:
     features = ["credit_amount", "age_in_years"]
-    model = GradientBoostingRegressor(n_estimators=3, max_depth=2, max_bins=6).fit(
+    # in 7 bins every best gain is 2 % above the next; in 6 bins two differ by 0.003 %, and either may be chosen
+    model = GradientBoostingRegressor(n_estimators=3, max_depth=2, max_bins=7).fit(
         joint[features], joint["duration_in_month"]
     )
     frame = joint[["customer_id"]].assign(value=model.predict(joint[features]))
     got = frame.collect().set_index("customer_id").loc[GERMAN["customer_id"], "value"].to_numpy()
     want = _reference(
-        _codes(6)[:, 1:], GERMAN["duration_in_month"].to_numpy(float), trees=3, depth=2, bins=6, logistic=False
+        _codes(7)[:, 1:], GERMAN["duration_in_month"].to_numpy(float), trees=3, depth=2, bins=7, logistic=False
     )
     assert (np.abs(got - want) < 0.05).mean() > 0.97
 

@@ -5,7 +5,6 @@ Tolerances are the bounds that the docstrings state, in units of the fixed point
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
@@ -16,15 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
-import spu.api
-import spu.utils.frontend as frontend
 import statsmodels.api as sm
 from scipy.stats import ks_2samp, norm
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
-from spu import libspu
 
 from mpc_compiler.ops import logistic, losses, numeric, ranking, scaler, woe
+from tests.spu_threads import in_spu
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 ULP = 2.0**-18
@@ -34,42 +31,6 @@ Execute = Callable[..., Any]
 
 def in_clear(fn: Callable[..., Any], *args: Array) -> Any:
     return jax.tree.map(np.asarray, jax.jit(fn)(*args))
-
-
-def in_spu(fn: Callable[..., Any], *args: Array) -> Any:
-    """Run among three threads; every argument secret, results reconstructed."""
-    config = libspu.RuntimeConfig(
-        protocol=libspu.ProtocolKind.ABY3, field=libspu.FieldType.FM64, fxp_fraction_bits=numeric.FRACTION
-    )
-    config.sort_method = libspu.RuntimeConfig.SortMethod.SORT_RADIX
-    config.trunc_allow_msb_error = False
-    secret = libspu.Visibility.VIS_SECRET
-    names = [f"in{i}" for i in range(len(args))]
-    code, shape = frontend.compile(
-        frontend.Kind.JAX, fn, list(args), {}, names, [secret] * len(args), lambda o: [f"out{i}" for i in range(len(o))]
-    )
-    io = spu.api.Io(3, config)
-    shares = [io.make_shares(np.asarray(arg), secret) for arg in args]
-    link = libspu.link.Desc()
-    for rank in range(3):
-        link.add_party(f"party{rank}", f"thread{rank}")
-    outs: list[list[Any]] = [[], [], []]
-
-    def party(rank: int) -> None:
-        runtime = spu.api.Runtime(libspu.link.create_mem(link, rank), config)
-        for name, share in zip(names, shares, strict=True):
-            runtime.set_var(name, share[rank])
-        runtime.run(code)
-        outs[rank] = [runtime.get_var(name) for name in code.output_names]
-
-    threads = [threading.Thread(target=party, args=(rank,), daemon=True) for rank in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(170)
-    leaves = [np.asarray(io.reconstruct(list(out))) for out in zip(*outs, strict=True)]
-    assert len(leaves) == len(code.output_names), "a party did not finish"
-    return jax.tree.unflatten(jax.tree.structure(shape), leaves)
 
 
 @pytest.fixture(params=[in_clear, in_spu], ids=["clear", "aby3"])

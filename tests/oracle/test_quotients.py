@@ -13,7 +13,8 @@ import pytest
 from mpc_compiler.ops import calendar, numeric
 from mpc_compiler.ops.primitives import fraction_of, rational_error, times_rational
 from mpc_compiler.ops.quotient import ERROR, quotient
-from tests.oracle.test_ml_ops import in_clear, in_spu
+from tests.oracle.test_ml_ops import in_clear
+from tests.spu_threads import in_spu
 
 Array = np.ndarray[Any, Any]
 Execute = Callable[..., Any]

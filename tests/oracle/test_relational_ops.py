@@ -21,7 +21,8 @@ from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.order import SortKey, head, sort_values, value_counts
 from mpc_compiler.ops.scan import prefix_sum, tree_reduce
 from mpc_compiler.ops.table import Column, Table, both, either, filter_rows, release, select
-from tests.rows import assert_same, frame_of, in_spu, make, table_of, tables, visible
+from tests.rows import assert_same, frame_of, make, table_of, tables, visible
+from tests.spu_threads import in_spu
 
 TOLERANCE = 2.0**-14  # of a mean of values below 32: declared bound of numeric.ratio plus the encoding of its inputs
 
@@ -260,7 +261,7 @@ def sample(n: int, seed: int) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("n", [1, 2, 15])
 def test_group_by_on_shares(limit: int, n: int) -> None:
     arrays = sample(n, seed=n)
-    got = visible(in_spu(PROGRAMS["grouped"], arrays))
+    got = visible(in_spu(PROGRAMS["grouped"], *arrays))
     assert_same(got, expected_of("grouped", frame_of(arrays)), atol=TOLERANCE)
 
 
@@ -268,7 +269,7 @@ def test_group_by_on_shares(limit: int, n: int) -> None:
 @pytest.mark.parametrize("n", [1, 15])
 def test_operators_on_shares(name: str, n: int) -> None:
     arrays = sample(n, seed=n)
-    got = visible(in_spu(PROGRAMS[name], arrays))
+    got = visible(in_spu(PROGRAMS[name], *arrays))
     assert_same(got, expected_of(name, frame_of(arrays)), atol=TOLERANCE)
 
 
@@ -296,7 +297,7 @@ def test_primitives_on_shares() -> None:
         )
 
     args = (flag, key, value, parts)
-    for got, expected in zip(in_spu(fn, args), jax.jit(fn)(*args), strict=True):
+    for got, expected in zip(in_spu(fn, *args), jax.jit(fn)(*args), strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=0)
 
 
@@ -304,7 +305,7 @@ def test_sums_of_fixed_point_numbers_carry_no_truncation_error() -> None:
     rng = np.random.default_rng(6)
     n = 5000
     flags, amounts = rng.integers(0, 2, (3, n)), rng.integers(0, 2**38, (n, 2)) / 2**18
-    got = in_spu(lambda a, b: ops.ring_matmul(a, b), (flags, amounts))
+    got = in_spu(lambda a, b: ops.ring_matmul(a, b), flags, amounts)
     np.testing.assert_array_equal(got, flags @ amounts)
 
 
@@ -317,6 +318,6 @@ def test_cheetah_sorts_stably() -> None:
     def fn(key: Any, value: Any) -> Any:
         return (*sort(key, value), *pack(key > 0, value))
 
-    moved, packed = in_spu(fn, (key, value), "cheetah")
+    moved, packed = in_spu(fn, key, value, protocol="cheetah")
     np.testing.assert_array_equal(moved, value[np.argsort(key, kind="stable")])
     np.testing.assert_array_equal(packed, np.concatenate([value[key > 0], value[key == 0]]))

@@ -14,8 +14,8 @@ from mpc_compiler.check import schema_of
 from mpc_compiler.lower.error_bound import error_bound
 from mpc_compiler.lower.program import build_program
 from mpc_compiler.lower.stages import Compute, Input, Wanted
-from tests.oracle.test_ml_ops import in_spu
 from tests.property.programs import ROWS, UNIT, Program, draw
+from tests.spu_threads import in_spu
 from tests.unit.test_native_programs import run as run_natively
 
 BATCH = 160

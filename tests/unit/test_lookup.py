@@ -14,7 +14,7 @@ from jax.experimental import enable_x64
 from mpc_compiler.ops.lookup import lookup_plain
 from mpc_compiler.ops.primitives import PRIMITIVES, lookup
 from mpc_compiler.partition.trace import trace
-from tests.oracle.test_relational_ops import in_spu
+from tests.spu_threads import in_spu
 
 RNG = np.random.default_rng(5)
 Words = list[Any]
@@ -120,5 +120,5 @@ def test_in_spu(protocol: str) -> None:
     adapted = "radix" if protocol == "aby3" else "network"
     bind = partial(PRIMITIVES["lookup"].primitive.bind, bits=(3, 1, 64), method=adapted)
     with enable_x64():
-        found, *columns = in_spu(lambda *arrays: tuple(bind(*arrays)), (*left, *right, *payload), protocol)
+        found, *columns = in_spu(lambda *arrays: tuple(bind(*arrays)), *left, *right, *payload, protocol=protocol)
     check(left, right, payload, found, columns)

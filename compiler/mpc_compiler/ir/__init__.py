@@ -16,6 +16,7 @@ from mpc_compiler.ir.expr import (
 from mpc_compiler.ir.rel import (
     AGGREGATES,
     JOINS,
+    REQUESTER,
     WINDOWS,
     Agg,
     Aggregate,
@@ -56,6 +57,7 @@ __all__ = [
     "MAX_FLOAT",
     "MAX_INT",
     "MAX_PRODUCT",
+    "REQUESTER",
     "WINDOWS",
     "Agg",
     "Aggregate",

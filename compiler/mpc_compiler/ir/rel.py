@@ -13,6 +13,7 @@ from mpc_compiler.ir.types import Field
 __all__ = [
     "AGGREGATES",
     "JOINS",
+    "REQUESTER",
     "WINDOWS",
     "Agg",
     "Aggregate",
@@ -317,6 +318,10 @@ Rel = (
     | Apply
     | Metric
 )
+
+
+REQUESTER = "requester"
+"""Who asks; receives the results for which no party is named."""
 
 
 class Output(msgspec.Struct, frozen=True, cache_hash=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from mpc_compiler.ir import Aggregate, Filter, Join, Limit, Local, Plan, Rel, Scan, Schema, Sort, walk
+from collections import Counter
+
+from mpc_compiler.ir import REQUESTER, Aggregate, Filter, Join, Limit, Local, Plan, Rel, Scan, Schema, Sort, walk
 from mpc_compiler.lower.stages import Align, Compute, Disclosure, LocalQuery, Release, Stage
 from mpc_compiler.options import Options
 
@@ -35,7 +37,7 @@ def disclosures_of(placed: Plan, stages: tuple[Stage, ...], options: Options) ->
             found += _alignment(stage, queries)
     for node in walk(*(output.rel for output in placed.outputs)):
         if isinstance(node, Join) and node.most and node.method == "obliviously":
-            to = tuple(dict.fromkeys(name for output in placed.outputs for name in output.receivers))
+            to = tuple(dict.fromkeys(name for output in placed.outputs for name in output.receivers or (REQUESTER,)))
             on = " and ".join(f"{_plain(a)} = {_plain(b)}" for a, b in zip(node.left_on, node.right_on, strict=True))
             found.append(Disclosure(f"whether more than {node.most} pairs of rows match", to, f"the merge on {on}"))
     roots = {output.name: output.rel for output in placed.outputs}
@@ -68,7 +70,7 @@ def _profiles(placed: Plan) -> list[Disclosure]:
 def _local_sizes(placed: Plan, stages: tuple[Stage, ...]) -> list[Disclosure]:
     """Sizes of owners' results that follow from their data, not from the profile alone."""
     computing = any(isinstance(stage, Compute | Align) for stage in stages)
-    found = []
+    counts: Counter[str] = Counter()
     for node in walk(*(output.rel for output in placed.outputs)):
         if (
             isinstance(node, Local)
@@ -76,9 +78,11 @@ def _local_sizes(placed: Plan, stages: tuple[Stage, ...]) -> list[Disclosure]:
             and any(isinstance(n, Filter | Aggregate | Join | Limit) for n in walk(node))
         ):
             table = ", ".join(sorted({n.table for n in walk(node) if isinstance(n, Scan)}))
-            what = f"how many rows {node.owner} keeps of {table} after its own filters, joins and groups"
-            found.append(Disclosure(what, EVERYONE, "row counts are public"))
-    return found
+            counts[f"how many rows {node.owner} keeps of {table} after its own filters, joins and groups"] += 1
+    return [
+        Disclosure(what if count == 1 else f"{what}, in each of {count} results", EVERYONE, "row counts are public")
+        for what, count in counts.items()
+    ]
 
 
 def _alignment(stage: Align, queries: dict[str, LocalQuery]) -> list[Disclosure]:

@@ -38,7 +38,7 @@ from mpc_compiler.lower.models import apply_model, fit_model, measure
 from mpc_compiler.lower.stages import Compute, Owned
 from mpc_compiler.ops.order import head, sort_values
 from mpc_compiler.ops.scalar import evaluate
-from mpc_compiler.ops.table import Column, Table, filter_rows, release
+from mpc_compiler.ops.table import Column, Table, both, filter_rows, release
 
 __all__ = ["CHECK", "ORDER", "PIECE", "ROW_VALID", "Program", "Slot", "array_type", "build_program", "kept_of"]
 
@@ -188,20 +188,28 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
         run = _Run(found, rows, kernels=kernels)
         made: list[jax.Array] = []
         chunks = compute.chunks or (0,) * len(compute.names)
-        for name, rel, chunk in zip(compute.names, compute.rels, chunks, strict=True):
-            table = release(run.table(rel))
+        tables = [run.table(rel) for rel in compute.rels]
+        fits = functools.reduce(jnp.logical_and, run.checks) if run.checks else None
+        for name, rel, chunk, whole in zip(compute.names, compute.rels, chunks, tables, strict=True):
+            table = release(whole if fits is None else _if_complete(whole, fits))
             orders[name] = table.order_bits if table.order is not None else 0
             for slot, array in _outputs(name, table, schema_of(rel)):
                 for piece, part in _pieces(slot, array, chunk):
                     outputs.append(piece)
                     made.append(part)
-        if run.checks:
+        if fits is not None:
             outputs.append(CHECK)
-            made.append(functools.reduce(jnp.logical_and, run.checks).reshape(1))
+            made.append(fits.reshape(1))
         return tuple(made)
 
     specs = tuple(jax.ShapeDtypeStruct(slot.shape(sizes), slot.dtype) for slot in slots)
     return Program(jax.make_jaxpr(fn)(*specs), slots, tuple(outputs), specs, orders)
+
+
+def _if_complete(table: Table, fits: jax.Array) -> Table:
+    """The table, or none of its rows where a bound was too small: a refused run tells nothing else."""
+    rows = jnp.broadcast_to(fits, (table.rows,))
+    return replace(table, valid=both(table.valid, rows))
 
 
 PIECE = "#"

@@ -130,7 +130,11 @@ def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
 def _narrow(node: Rel, needed: set[str]) -> Rel:
     if isinstance(node, Scan | Kept):
         fields = tuple(field for field in node.fields if field.name in needed)
-        return make(msgspec.structs.replace(node, fields=fields))
+        left = {field.name for field in fields}
+        if isinstance(node, Kept):
+            return make(msgspec.structs.replace(node, fields=fields))
+        keys, disjoint = (tuple(key for key in some if left.issuperset(key)) for some in (node.keys, node.disjoint))
+        return make(msgspec.structs.replace(node, fields=fields, keys=keys, disjoint=disjoint))
     if isinstance(node, Project):
         return make(Project(node.input, tuple(item for item in node.items if item.name in needed)))
     if isinstance(node, Aggregate):

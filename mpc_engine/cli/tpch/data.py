@@ -32,6 +32,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """Primary key of each table."""
 TABLES = tuple(KEYS)
+_PATIENCE = 3600
 _AT_A = ("customer", "orders", "lineitem")
 
 
@@ -75,7 +76,10 @@ def generate(scale: float, folder: Path | None = None) -> Path:
     scratch = Path(tempfile.mkdtemp(prefix="tpch-", dir=made.parent))
     try:
         command = [_program(), "parquet", "-s", f"{scale:g}", f"--output-dir={scratch}", "--quiet"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PATIENCE)
+        except subprocess.TimeoutExpired as error:
+            raise ConfigError(f"tpchgen-cli took longer than {_PATIENCE} s", code="MPC-0835") from error
         if done.returncode or not all((scratch / f"{name}.parquet").is_file() for name in TABLES):
             raise ConfigError(f"tpchgen-cli failed: {done.stderr.strip()[-200:]}", code="MPC-0835")
         try:
