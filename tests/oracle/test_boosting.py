@@ -12,8 +12,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
 import mpc_engine as mpc
-from mpc_engine.errors import SchemaError
-from mpc_engine.ml import GradientBoostingClassifier, GradientBoostingRegressor
+from mpc_engine.errors import RangeError, SchemaError
+from mpc_engine.ml import GradientBoostingClassifier, GradientBoostingRegressor, LogisticRegression
 
 GERMAN = pd.read_csv(Path(__file__).parents[2] / "examples" / "data" / "german_credit.csv")
 NUMERIC = ["duration_in_month", "credit_amount", "age_in_years"]
@@ -134,3 +134,16 @@ def test_what_is_refused(joint: mpc.DataFrame) -> None:
             GradientBoostingClassifier(**bad).fit(joint[NUMERIC], joint["bad"])
     with pytest.raises(SchemaError, match="must be 0 or 1"):
         GradientBoostingClassifier().fit(joint[NUMERIC], joint["age_in_years"])
+
+
+def test_more_rows_than_trees_are_exact_for_are_refused() -> None:
+    rows = np.arange(2**20 + 1)
+    table = pd.DataFrame({"x": rows % 7, "bad": rows % 2})
+    with mpc.Session.local({"bank": {"loans": table}}, protocol="aby3", executor="threads", pushdown=False) as session:
+        loans = session.table("bank.loans")
+        with pytest.raises(RangeError, match="1048577 rows are more than the 1048576") as caught:
+            GradientBoostingClassifier(n_estimators=1, max_depth=1, max_bins=4).fit(
+                loans[["x"]], loans["bad"]
+            ).to_frame().explain()
+        assert caught.value.code == "MPC-0208"
+        LogisticRegression().fit(loans[["x"]], loans["bad"]).to_frame().explain()
