@@ -17,6 +17,7 @@
 #endif
 
 #include "bind.h"
+#include "checks.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -25,9 +26,9 @@ using mpc_kernels::Isa;
 namespace {
 
 template <class T, std::size_t Dims>
-using In = nb::ndarray<const T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
+using In = Array<const T, Dims>;
 template <class T, std::size_t Dims>
-using InOut = nb::ndarray<T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
+using InOut = Array<T, Dims>;
 template <class T, std::size_t Dims>
 using Out = nb::ndarray<nb::numpy, T, nb::ndim<Dims>>;
 using u64 = std::uint64_t;
@@ -53,10 +54,6 @@ Out<T, sizeof...(Sizes)> fresh(Sizes... sizes) {
   void* data = allocate((sizeof(T) * ... * sizes));
   nb::capsule owner(data, [](void* p) noexcept { std::free(p); });
   return Out<T, sizeof...(Sizes)>(static_cast<T*>(data), {sizes...}, owner);
-}
-
-void require(bool holds, const char* message) {
-  if (!holds) throw nb::value_error(message);
 }
 
 // A mask of n elements, or of none for no mask.

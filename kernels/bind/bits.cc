@@ -7,10 +7,10 @@
 #include <nanobind/stl/optional.h>
 
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 
 #include "bind.h"
+#include "checks.h"
 #include "mpc_kernels/permute.h"
 
 namespace nb = nanobind;
@@ -18,28 +18,6 @@ using namespace nb::literals;
 using mpc_kernels::Isa;
 
 namespace {
-
-template <class T, std::size_t Dims>
-using Array = nb::ndarray<T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
-using Words = Array<const std::uint64_t, 1>;
-using WordsOut = Array<std::uint64_t, 1>;
-using Rows = Array<const std::uint64_t, 2>;
-using RowsOut = Array<std::uint64_t, 2>;
-using Index = Array<const std::uint32_t, 1>;
-using IndexOut = Array<std::uint32_t, 1>;
-
-void require(bool good, const char* message) {
-  if (!good) throw nb::value_error(message);
-}
-
-void in_range(const Index& index, std::size_t limit) {
-  require(index.size() == 0 || mpc_kernels::largest_index(index.data(), index.size()) < limit,
-          "an index is out of range");
-}
-
-void same_size(std::size_t size, std::initializer_list<std::size_t> others) {
-  for (const std::size_t other : others) require(other == size, "array sizes differ");
-}
 
 std::size_t words_of(std::size_t rows) { return (rows + 63) / 64; }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "bind.h"
+#include "checks.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -16,16 +17,9 @@ using mpc_kernels::Stream;
 
 namespace {
 
-template <class T, std::size_t Dims>
-using Array = nb::ndarray<T, nb::ndim<Dims>, nb::c_contig, nb::device::cpu>;
-using WordsOut = Array<std::uint64_t, 1>;
 using Pairs = Array<const std::uint64_t, 3>;
 
 constexpr std::size_t kSeed = 32;
-
-void require(bool good, const char* message) {
-  if (!good) throw nb::value_error(message);
-}
 
 Stream stream(const nb::bytes& seed, std::uint64_t offset, Isa isa) {
   require(seed.size() == kSeed, "a seed has 32 bytes");
