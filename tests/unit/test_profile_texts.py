@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 import mpc_engine as mpc
+from mpc_compiler.ir import Scan, walk
 from mpc_engine.io.profile import FEW
 
 
@@ -28,11 +29,26 @@ def test_names_are_nobodys_vocabulary() -> None:
         assert len(domain(session, "a.small", "name") or ()) == FEW
 
 
+def _told(session: mpc.Session, frame: mpc.DataFrame) -> dict[str, tuple[str, ...] | None]:
+    """The dictionary of ``t`` in each table of a plan, as the parties get it."""
+    (output,) = session._compile(session._plan([frame], None)).plan.outputs
+    return {
+        node.table: field.dtype.domain
+        for node in walk(output.rel)
+        if isinstance(node, Scan)
+        for field in node.fields
+        if field.name == "t"
+    }
+
+
 def test_parts_of_a_table_have_one_dictionary() -> None:
     halves = {"a": pd.DataFrame({"t": ["x", "y"]}), "b": pd.DataFrame({"t": ["z", "x"]})}
     tables = {owner: {"part": half, owner: half} for owner, half in halves.items()}
     with mpc.Session.local(tables, protocol="plaintext", executor="threads") as session:
-        assert domain(session, "a.part", "t") == domain(session, "b.part", "t") == ("x", "y", "z")
-        assert domain(session, "a.a", "t") == ("x", "y")
-        found = session.sql("SELECT t, COUNT(*) AS n FROM part GROUP BY t ORDER BY t").collect()
+        assert domain(session, "a.part", "t") == domain(session, "a.a", "t") == ("x", "y")
+        assert domain(session, "b.part", "t") == ("x", "z")
+        whole = session.sql("SELECT t, COUNT(*) AS n FROM part GROUP BY t ORDER BY t")
+        assert _told(session, whole) == {"a.part": ("x", "y", "z"), "b.part": ("x", "y", "z")}
+        assert _told(session, session.table("a.part")) == {"a.part": ("x", "y")}
+        found = whole.collect()
         assert found.to_dict("list") == {"t": ["x", "y", "z"], "n": [2, 1, 1]}
