@@ -93,7 +93,8 @@ def explain(compiled: Compiled, stage: str = "physical") -> Explanation:
     compiled : Compiled
         From :func:`mpc_compiler.lower.plan.compile_plan`.
     stage : str
-        ``"logical"``, the name of a rule (``"push_filters"``), ``"physical"`` or ``"partition"``.
+        ``"logical"``: as the parties are sent it; the name of a rule (``"push_filters"``), ``"physical"`` or
+        ``"partition"``.
 
     Raises
     ------
