@@ -151,7 +151,7 @@ class PartyProcess:
         return Pending(self.name, self._actor.call.remote(method, payload))
 
     def ping(self) -> Pending:
-        """Start a ping; its end alone is the answer."""
+        """Start a ping, which a process answers while it works."""
         return Pending(self.name, self._actor.ping.remote())
 
     def kill(self) -> None:

@@ -96,9 +96,9 @@ class PartyHost:
         """Return OK, or the error that the hosted object was built with."""
         return self._failed or OK
 
-    def ping(self) -> int:
-        """Return 1."""
-        return 1
+    def ping(self) -> bytes:
+        """Return OK."""
+        return OK
 
     def call(self, method: str, payload: bytes) -> bytes:
         """Call an allowed method of the hosted object; the first byte of the answer tells result from error."""

@@ -74,14 +74,15 @@ class Supervisor:
         self._processes: dict[str, PartyProcess] = {}
 
     def start(self) -> None:
-        """Bring up the processes of all parties, in parallel; does nothing if they run.
+        """Bring up the processes of all parties, in parallel; does nothing if all of them run and answer.
 
         Raises
         ------
         PeerError
             MPC-0613 or MPC-0610, naming a party whose process does not come up.
         """
-        if self._processes and any(p.process.state() is State.GONE for p in self._processes.values()):
+        # A process that has just been killed looks alive until its memory is freed, so it must answer too.
+        if self._processes and not self._all_answer():
             self.stop()
         if self._processes:
             return
@@ -102,7 +103,7 @@ class Supervisor:
         Parameters
         ----------
         calls : Mapping[str, tuple[str, bytes]]
-            Method and payload by party. Starts the processes if they do not run.
+            Method and payload by party. Starts the processes when there are none; :meth:`start` replaces failed ones.
         timeout : float
             Seconds for the whole step.
 
@@ -113,7 +114,8 @@ class Supervisor:
         MpcError
             A party's own error, of its own class.
         """
-        self.start()
+        if not self._processes:
+            self.start()
         deadline = time.monotonic() + timeout
         try:
             pending = [self._processes[party].call(method, payload) for party, (method, payload) in calls.items()]
@@ -150,6 +152,18 @@ class Supervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _all_answer(self) -> bool:
+        watch = Watch(list(self._processes.values()), ping_timeout=self._ping_timeout)
+        pings = [process.ping() for process in self._processes.values()]
+        try:
+            while pings and not watch.look():
+                for ping in wait_any(pings, _LOOK_EVERY):
+                    pings.remove(ping)
+                    ping.result()
+        except PeerError:
+            return False
+        return not pings
 
     def _collect(self, pending: list[Pending], deadline: float, timeout: float) -> dict[str, bytes]:
         watch = Watch(list(self._processes.values()), ping_timeout=self._ping_timeout)

@@ -121,12 +121,15 @@ def test_a_dead_party_is_blamed_rather_than_those_who_complain(run: Supervisor) 
         run.run(calls, timeout=60)
 
 
-def test_a_party_that_died_between_runs_is_replaced(run: Supervisor) -> None:
-    run.kill("bank_a")
-    deadline = time.monotonic() + 5
-    while ProcessId.of(run.pids()["bank_a"]).state() is not State.GONE and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert len(run.run(everyone("echo", b""), timeout=10)) == 3
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_party_that_fails_just_before_a_run_is_replaced(run: Supervisor, number: int) -> None:
+    """The system may still call the process alive: it does not answer, which is what counts."""
+    for _ in range(2):
+        before = run.pids()
+        os.kill(before["neutral"], number)
+        run.start()
+        assert len(run.run(everyone("echo", b""), timeout=10)) == 3
+        assert not set(before.values()) & set(run.pids().values())
 
 
 def test_a_step_that_takes_too_long_names_who_is_late(run: Supervisor) -> None:
