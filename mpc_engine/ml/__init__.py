@@ -2,7 +2,7 @@
 
 from mpc_engine.ml import metrics
 from mpc_engine.ml.base import ConvergenceWarning
-from mpc_engine.ml.boosting import GradientBoostingClassifier, GradientBoostingRegressor, RevealedTrees
+from mpc_engine.ml.boosting import GradientBoostingClassifier, GradientBoostingRegressor
 from mpc_engine.ml.linear import (
     GammaRegressor,
     LinearRegression,
@@ -16,6 +16,7 @@ from mpc_engine.ml.result import LinearResult
 from mpc_engine.ml.scaler import ScalerResult, StandardScaler
 from mpc_engine.ml.scorecard import ScoreCard
 from mpc_engine.ml.split import train_test_split
+from mpc_engine.ml.trees import RevealedTrees
 from mpc_engine.ml.woe import BinTable, WoeEncoder
 
 __all__ = [

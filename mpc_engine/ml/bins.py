@@ -25,8 +25,9 @@ from mpc_compiler.ir import (
     make,
     substitute,
 )
+from mpc_engine.ml.released import number
 
-__all__ = ["Bins", "attached", "bins_of", "edge_rows"]
+__all__ = ["Bins", "attached", "bins_of", "edge_rows", "edges_of_each"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Bins:
         Bins in the order of their values, and bins in all: those of missing and of special values follow.
     labels : tuple of str
         What the bins are, where that is public: categories, "missing", special values; empty for intervals.
+    missing : int or None
+        The bin of missing values.
     side : Rel or None
         The owner's rows that edges are computed of; None where there are none, or they are public.
     value : Expr or None
@@ -67,6 +70,7 @@ class Bins:
     how: str = ""
     names: tuple[str, ...] = ()
     cuts: tuple[float, ...] = ()
+    missing: int | None = None
 
 
 def bins_of(
@@ -113,7 +117,7 @@ def bins_of(
     made = _with_missing(made, expr, nullable=dtype.nullable)
     for value in special:
         code = call("where", call("eq", expr, literal(value)), literal(made.size), made.code)
-        labels = (*(made.labels or ("",) * made.size), f"{value:g}")
+        labels = (*(made.labels or ("",) * made.size), number(value))
         made = replace(made, code=code, size=made.size + 1, labels=labels)
     return made
 
@@ -123,7 +127,7 @@ def _with_missing(made: Bins, expr: Expr, *, nullable: bool) -> Bins:
         return made
     code = call("where", call("isna", expr), literal(made.size), made.code)
     labels = (*(made.labels or ("",) * made.size), "missing")
-    return replace(made, code=code, size=made.size + 1, labels=labels)
+    return replace(made, code=code, size=made.size + 1, labels=labels, missing=made.size)
 
 
 def _categories(name: str, expr: Expr, owner: str, domain: tuple[str, ...] | None, *, nullable: bool) -> Bins:
@@ -134,10 +138,10 @@ def _categories(name: str, expr: Expr, owner: str, domain: tuple[str, ...] | Non
             hint="map its texts to fewer categories at its owner, or drop it",
         )
     code: Expr = literal(len(domain)) if nullable else literal(0)
-    for number, text in enumerate(domain):
-        code = call("where", call("eq", expr, literal(text)), literal(number), code)
+    for at, text in enumerate(domain):
+        code = call("where", call("eq", expr, literal(text)), literal(at), code)
     labels = (*domain, "missing") if nullable else domain
-    return Bins(name, owner, code, 0, len(labels), labels)
+    return Bins(name, owner, code, 0, len(labels), labels, missing=len(domain) if nullable else None)
 
 
 def _intervals(name: str, expr: Expr, base: Rel, owner: str, *, how: str | Sequence[float], bins: int) -> Bins:
@@ -183,6 +187,16 @@ def _edges(side: Rel, group: Sequence[Bins]) -> Rel:
         steps = [call("add", column(lo), call("mul", width, literal(level))) for level in levels]
         items += [Item(n, step) for n, step in zip(b.names, steps, strict=True)]
     return make(Project(make(Aggregate(make(Project(side, tuple(held))), (), tuple(aggs))), tuple(items)))
+
+
+def edges_of_each(found: Sequence[Bins]) -> list[Rel]:
+    """One row with the edges of each feature that was cut by computed ones, in order."""
+    rows = edge_rows(found)
+    return [
+        make(Project(rows[b.side], tuple(Item(name, column(name)) for name in b.names)))
+        for b in found
+        if b.side is not None
+    ]
 
 
 def _count(tests: Sequence[Expr]) -> Expr:

@@ -3,53 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Fit, Rel, make
 from mpc_engine.frame.base import common, identity
 from mpc_engine.frame.dataframe import DataFrame
-from mpc_engine.frame.place import placed
+from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Series
 from mpc_engine.ml.base import PlannedEstimator, applied_column, features_of, materialise
-from mpc_engine.ml.bins import Bins, attached, bins_of
+from mpc_engine.ml.bins import Bins, attached, bins_of, edges_of_each
+from mpc_engine.ml.trees import RevealedTrees, TreeFeature
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["GradientBoostingClassifier", "GradientBoostingRegressor", "RevealedTrees"]
+__all__ = ["GradientBoostingClassifier", "GradientBoostingRegressor"]
 
 B = TypeVar("B", bound="Boosting")
-
-
-@dataclass(frozen=True)
-class RevealedTrees:
-    """Trees that their receiver may see.
-
-    Attributes
-    ----------
-    splits : DataFrame
-        One row a split: tree, node (by the way to it: "", "L", "LR"...), feature, bin: rows of this bin and below go
-        left.
-    leaves : ndarray [trees, leaves]
-        What leaves add to the score, leftmost first.
-    feature_importances_ : ndarray [features]
-        Parts of the summed gain.
-    validation_ : ndarray [trees]
-        Mean loss of the validation rows after each tree, over all rows; zeros without any.
-    base_ : float
-        Score before the first tree.
-    """
-
-    splits: pd.DataFrame
-    leaves: NDArray[np.float64]
-    feature_importances_: NDArray[np.float64]
-    validation_: NDArray[np.float64]
-    base_: float
 
 
 class Boosting(PlannedEstimator):
@@ -181,10 +155,23 @@ class Boosting(PlannedEstimator):
         return _Model(self, self._fitted())
 
     @placed
-    def reveal(self, to: str | Sequence[str] | None = None) -> RevealedTrees:
-        """Run the fit and disclose all trees, with their bins' numbers and not their edges, to the receiver ``to``."""
-        result: RevealedTrees = self.to_frame().collect(to)
-        return result
+    def reveal(self, to: str | Sequence[str] | None = None, *, edges: bool = False) -> RevealedTrees:
+        """Run the fit and disclose all trees to the receiver ``to``.
+
+        Parameters
+        ----------
+        to : str or sequence of str, optional
+        edges : bool
+            Also the edges of all bins, which are quantiles of the owners' columns: with them the trees score rows in
+            the clear and can be written as ONNX. Without, splits have the numbers of their bins only.
+        """
+        frames: list[DataFrame] = [self.to_frame()]
+        if edges:
+            rels = edges_of_each(self._bins)
+            frames += [DataFrame(self._session, mark(rel), identity(rel)) for rel in rels]
+        found, *cuts = self._session.collect_frames(frames, to=to)
+        result: RevealedTrees = found
+        return replace(result, features=_features(self._bins, cuts)) if edges else result
 
 
 class GradientBoostingClassifier(Boosting):
@@ -237,12 +224,26 @@ class _Model(DataFrame):
 
     def _shape(self, data: pd.DataFrame) -> Any:
         assert isinstance(self._base, Fit)
-        return _revealed(data, dict(self._base.params), self._estimator.feature_names_in_)
+        return _revealed(data, self._base, self._estimator.feature_names_in_)
 
 
-def _revealed(data: pd.DataFrame, params: Mapping[str, Any], names: Sequence[str]) -> RevealedTrees:
+def _features(bins: Sequence[Bins], cuts: Sequence[pd.DataFrame]) -> tuple[TreeFeature, ...]:
+    """What bins are, from the edges of those that have computed ones."""
+    left = iter(cuts)
+    return tuple(
+        TreeFeature(b.name, edges=tuple(float(edge) for edge in next(left).iloc[0]))
+        if b.side is not None
+        else TreeFeature(b.name, values=tuple(label for at, label in enumerate(b.labels) if at != b.missing))
+        for b in bins
+    )
+
+
+def _revealed(data: pd.DataFrame, fit: Fit, names: Sequence[str]) -> RevealedTrees:
     import pandas as pd
 
+    from mpc_compiler.lower.gbdt import unit_of
+
+    params: Mapping[str, Any] = dict(fit.params)
     trees, depth, bins, features = params["trees"], params["depth"], params["bins"], len(names)
     nodes, leaves = 2**depth - 1, 2**depth
     size = trees * nodes * features * bins
@@ -253,13 +254,15 @@ def _revealed(data: pd.DataFrame, params: Mapping[str, Any], names: Sequence[str
     for tree, node, feature in np.argwhere(left.any(axis=3)):
         cut = int(left[tree, node, feature].sum()) - 1
         rows.append({"tree": tree, "node": _way(node), "feature": names[feature], "bin": cut})
-    total = gain.sum()
+    total, unit = gain.sum(), unit_of(fit)
     return RevealedTrees(
         splits=pd.DataFrame(rows, columns=["tree", "node", "feature", "bin"]),
-        leaves=leaf.reshape(trees, leaves),
+        leaves=leaf.reshape(trees, leaves) / unit,
         feature_importances_=gain / total if total > 0 else gain,
-        validation_=loss,
-        base_=float(value[trees * leaves + features + trees]),
+        validation_=loss / unit**2,
+        base_=float(value[trees * leaves + features + trees]) / unit,
+        names=tuple(names),
+        classifier=bool(params["logistic"]),
     )
 
 

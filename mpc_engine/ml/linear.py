@@ -226,14 +226,19 @@ class _Model(DataFrame):
             rows=rows_of(fit.input),
             params=dict(fit.params),
         )
-        if not result.converged_:
-            warnings.warn(
-                "the fit did not converge: the classes are separable, a column is constant or columns are collinear, "
-                "or the target has one class only; the coefficients mean nothing",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
+        warn_unless(result.converged_)
         return result
+
+
+def warn_unless(converged: bool) -> None:
+    """Say that a revealed fit means nothing."""
+    if not converged:
+        warnings.warn(
+            "the fit did not converge: the classes are separable, a column is constant or columns are collinear, "
+            "or the target has one class only; the coefficients mean nothing",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
 
 
 def _limits(fit: Fit, name: str) -> tuple[float, float]:

@@ -51,9 +51,8 @@ def card_bins(rows: pd.DataFrame) -> tuple[CardBin, ...]:
     """The bins of a card from its table."""
     made = []
     for row in rows.to_dict("records"):
-        values = tuple(value for value in row["values"] if value != "missing")
         low, high = (None if np.isinf(row[end]) else float(row[end]) for end in ("low", "high"))
-        missing = "missing" in row["values"]
+        values, missing = tuple(row["values"]), bool(row["missing"])
         made.append(CardBin(str(row["variable"]), float(row["points"]), low, high, values, missing))
     return tuple(made)
 
@@ -117,6 +116,21 @@ class ReleasedCard:
 
         return card_pmml(self)
 
+    def to_onnx(self) -> bytes:
+        """An ONNX model with the outputs ``score`` [n, 1] and ``points`` [n, features].
+
+        Inputs are named as the features, [n, 1]: numbers as float64, missing ones as NaN; texts and booleans as
+        strings, missing ones empty.
+
+        Raises
+        ------
+        ConfigError
+            Without the package ``onnx``.
+        """
+        from mpc_engine.ml.onnx_models import card_onnx
+
+        return card_onnx(self)
+
     def to_sklearn(self) -> Pipeline:
         """A scikit-learn pipeline: ``transform`` of its first step gives points by feature, ``predict`` the score.
 
@@ -161,7 +175,8 @@ def _points(values: pd.Series[Any], bins: Sequence[CardBin]) -> NDArray[np.float
         for b in bins:
             if b.interval:
                 low, high = -np.inf if b.low is None else b.low, np.inf if b.high is None else b.high
-                found[(numbers >= low) & (numbers < high)] = b.points
+                below = (numbers < high) | (b.high is None)
+                found[(numbers >= low) & below] = b.points
         for b in special:
             found[np.isin(numbers, [float(v) for v in b.values])] = b.points
     else:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_engine.errors import SchemaError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -74,6 +76,39 @@ class LinearResult:
     def feature_names_in_(self) -> tuple[str, ...]:
         """Features in order."""
         return self.names[1:]
+
+    def decision_function(self, rows: pd.DataFrame) -> Vector:
+        """Linear predictors of rows in the clear, float64 [n]; without the offset that a fit may have had."""
+        matrix = rows[list(self.feature_names_in_)].to_numpy(np.float64)
+        return np.asarray(matrix @ self.params[1:] + self.params[0], np.float64)
+
+    def predict_proba(self, rows: pd.DataFrame) -> Vector:
+        """Probabilities of classes 0 and 1 in the clear, float64 [n, 2], as scikit-learn has them."""
+        if self.family != "binomial":
+            raise SchemaError("this model predicts no class", code="MPC-0113", hint="predict(rows)")
+        event = 1 / (1 + np.exp(-self.decision_function(rows)))
+        return np.stack([1 - event, event], axis=1)
+
+    def predict(self, rows: pd.DataFrame) -> NDArray[Any]:
+        """Means of rows in the clear, float64 [n]; of a classifier classes, int64 [n]."""
+        score = self.decision_function(rows)
+        if self.family == "binomial":
+            return (score > 0).astype(np.int64)
+        return score if self.family == "gaussian" else np.exp(score)
+
+    def to_onnx(self) -> bytes:
+        """An ONNX model with the outputs ``score``, the linear predictor, and ``probability`` or ``prediction``.
+
+        Inputs are named as the features, float64 [n, 1]; outputs are float64 [n, 1].
+
+        Raises
+        ------
+        ConfigError
+            Without the package ``onnx``.
+        """
+        from mpc_engine.ml.onnx_models import linear_onnx
+
+        return linear_onnx(self)
 
     @property
     def df_resid(self) -> int:

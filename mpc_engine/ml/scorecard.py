@@ -14,7 +14,7 @@ from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import placed
 from mpc_engine.frame.series import Series
 from mpc_engine.ml.base import PlannedEstimator
-from mpc_engine.ml.linear import LogisticRegression
+from mpc_engine.ml.linear import LogisticRegression, warn_unless
 from mpc_engine.ml.released import ReleasedCard, card_bins
 from mpc_engine.ml.woe import WoeEncoder, bin_rows
 
@@ -28,6 +28,13 @@ __all__ = ["ScoreCard"]
 class _Scale:
     factor: float
     offset: float
+
+
+class _OnWoe(LogisticRegression):
+    """A regression on weights of evidence: a feature whose bins were all merged into one has the coefficient 0."""
+
+    def _params(self) -> dict[str, float | str]:
+        return super()._params() | {"constant": "zero"}
 
 
 class ScoreCard(PlannedEstimator):
@@ -52,7 +59,8 @@ class ScoreCard(PlannedEstimator):
     Notes
     -----
     Discloses nothing by itself. :meth:`points` gives an owner the points of its own bins, :meth:`reveal` a receiver the
-    whole card; scores stay secret columns.
+    whole card; both say by one more bit whether the regression converged, and warn if not. Scores stay secret columns.
+    A feature whose bins were all merged into one gives every row the same points.
 
     Examples
     --------
@@ -100,7 +108,7 @@ class ScoreCard(PlannedEstimator):
         self.encoder_ = WoeEncoder(**given.get_params(deep=False)).fit(X, y)
         weighed = self.encoder_.transform(X)
         base = common(weighed._base, y._base)
-        self.model_ = LogisticRegression(alpha=self.alpha)
+        self.model_ = _OnWoe(alpha=self.alpha)
         self.model_.fit(weighed, Series(X._session, base, y._expr, y.name), sample_weight=sample_weight)
         parts = Apply(self.encoder_._fitted(), self.model_._fitted(), "scorecard", "parts", ("woe",), ("part",))
         share = literal(scale.offset / len(weighed.columns))
@@ -152,7 +160,10 @@ class ScoreCard(PlannedEstimator):
         if not chosen:
             raise SchemaError(f"{owner!r} has no feature here", code="MPC-0102", hint="owner=None: all features")
         frames = self.encoder_.table_frames(fitted, (*columns, "ends", "points"), chosen)
-        found, *edges = self._session.collect_frames(frames, to=to)
+        fit = self.model_._fitted()
+        sound = DataFrame(self._session, fit, {"converged": column("converged")}).head(1)
+        found, *edges, told = self._session.collect_frames([*frames, sound], to=to)
+        warn_unless(bool(told["converged"].iloc[0]))
         return bin_rows(self.encoder_._bins, chosen, found, edges), found
 
     @placed

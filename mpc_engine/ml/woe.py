@@ -15,7 +15,7 @@ from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Series
 from mpc_engine.ml.base import PlannedEstimator, applied, features_of, materialise, replaced
-from mpc_engine.ml.bins import Bins, attached, bins_of, edge_rows
+from mpc_engine.ml.bins import Bins, attached, bins_of, edges_of_each
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class BinTable:
         return {str(name): float(part["total_iv"].iloc[0]) for name, part in self.bins.groupby("variable", sort=False)}
 
     def __str__(self) -> str:
-        return str(self.bins.drop(columns=["low", "high", "values"]).to_string(index=False))
+        return str(self.bins.drop(columns=["low", "high", "values", "missing"]).to_string(index=False))
 
 
 class WoeEncoder(PlannedEstimator):
@@ -207,13 +207,8 @@ class WoeEncoder(PlannedEstimator):
         rows = make(Filter(rel, keep)) if len(chosen) < len(self._bins) else rel
         items = ("feature", "bin", *columns)
         base = mark(make(Project(rows, tuple(Item(name, column(name)) for name in items))))
-        frames = [DataFrame(self._session, base, identity(base))]
-        rows_of_edges = edge_rows(self._bins)
-        for b in (self._bins[at] for at in chosen):
-            if b.side is not None:
-                edges = mark(make(Project(rows_of_edges[b.side], tuple(Item(n, column(n)) for n in b.names))))
-                frames.append(DataFrame(self._session, edges, identity(edges)))
-        return frames
+        edges = (mark(rel) for rel in edges_of_each([self._bins[at] for at in chosen]))
+        return [DataFrame(self._session, rel, identity(rel)) for rel in (base, *edges)]
 
     @placed
     def reveal(self, to: str | None = None, *, owner: str | None = None) -> BinTable:
@@ -284,9 +279,10 @@ def bin_rows(
 def _where(b: Bins, limits: Sequence[float], start: int, stop: int) -> dict[str, float | tuple[str, ...]]:
     """Exact ends of an interval, or the values of a bin that is none."""
     if start >= b.ordered or not limits:
-        return {"low": -math.inf, "high": math.inf, "values": tuple(b.labels[start : stop + 1])}
+        values = tuple(b.labels[at] for at in range(start, stop + 1) if at != b.missing)
+        return {"low": -math.inf, "high": math.inf, "values": values, "missing": start == b.missing}
     low = -math.inf if start == 0 else limits[start - 1]
-    return {"low": low, "high": math.inf if stop + 1 >= b.ordered else limits[stop], "values": ()}
+    return {"low": low, "high": math.inf if stop + 1 >= b.ordered else limits[stop], "values": (), "missing": False}
 
 
 def _label(b: Bins, limits: Sequence[float], start: int, stop: int) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree
 
 import duckdb
 import numpy as np
@@ -16,8 +14,9 @@ from sklearn.base import clone
 
 import mpc_engine as mpc
 from mpc_engine.errors import SchemaError
-from mpc_engine.ml import ReleasedCard, ScoreCard, WoeEncoder
+from mpc_engine.ml import ConvergenceWarning, ReleasedCard, ScoreCard, WoeEncoder
 from mpc_engine.ml.released import CardBin
+from tests.exported import onnx_run, pmml_score
 
 GERMAN = pd.read_csv(Path(__file__).parents[2] / "examples" / "data" / "german_credit.csv")
 FEATURES = ["duration_in_month", "credit_amount", "age_in_years", "savings_account_and_bonds"]
@@ -70,6 +69,25 @@ def test_points_are_those_of_the_clear_card(released: ReleasedCard) -> None:
     assert (table["points"] == table["points"].round()).all()
 
 
+def test_a_feature_merged_into_one_bin_changes_nothing_else(joint: mpc.DataFrame) -> None:
+    encoder = WoeEncoder(max_bins=3, edges={"credit_amount": [100_000.0]})
+    card = ScoreCard(encoder, rounded=False).fit(joint[FEATURES[:3]], joint["bad"]).reveal()
+    (one,) = card.bins_of("credit_amount")
+    assert (one.low, one.high) == (None, None)
+    kept = [FEATURES[0], FEATURES[2]]
+    without = ScoreCard(WoeEncoder(max_bins=3), rounded=False).fit(joint[kept], joint["bad"]).reveal()
+    np.testing.assert_allclose(card.score(GERMAN), without.score(GERMAN), rtol=0, atol=0.05)
+
+
+def test_a_card_of_collinear_features_warns(joint: mpc.DataFrame) -> None:
+    twice = joint.assign(again=lambda t: t["age_in_years"])
+    card = ScoreCard(WoeEncoder(max_bins=3)).fit(twice[["age_in_years", "again"]], twice["bad"])
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        card.reveal()
+    with pytest.warns(ConvergenceWarning, match="did not converge"):
+        card.points()
+
+
 def test_secret_scores_are_the_released_cards(joint: mpc.DataFrame, card: ScoreCard, released: ReleasedCard) -> None:
     got = joint[["customer_id"]].assign(score=card.score(joint[FEATURES])).collect().set_index("customer_id")["score"]
     want = pd.Series(released.score(GERMAN), GERMAN["customer_id"])
@@ -120,59 +138,12 @@ def test_scikit_learn_pipeline_of_a_released_card(released: ReleasedCard) -> Non
     assert copied[:1].get_feature_names_out().tolist() == FEATURES
 
 
-NS = "{http://www.dmg.org/PMML-4_4}"
-NOT_MISSING = {"greaterOrEqual": float.__ge__, "lessThan": float.__lt__}
-
-
-def _holds(predicate: ElementTree.Element, row: dict[str, Any]) -> bool:
-    """Whether a PMML predicate is true of a row; unknown counts as false, as it does for attributes."""
-    kind, given = predicate.tag.removeprefix(NS), predicate.attrib
-    if kind == "True":
-        return True
-    if kind == "CompoundPredicate":
-        assert given["booleanOperator"] == "and"
-        return all(_holds(part, row) for part in predicate)
-    value = row[given["field"]]
-    if kind == "SimplePredicate" and given["operator"] == "isMissing":
-        return bool(pd.isna(value))
-    if pd.isna(value):
-        return False
-    if kind == "SimplePredicate":
-        return NOT_MISSING[given["operator"]](float(value), float(given["value"]))
-    assert kind == "SimpleSetPredicate"
-    (array,) = predicate
-    text = array.text or ""
-    if array.get("type") == "real":
-        values: list[Any] = [float(part) for part in text.split()]
-    else:
-        values = [part.replace('\\"', '"') for part in text.removeprefix('"').removesuffix('"').split('" "')]
-    assert array.get("n") == str(len(values))
-    return value in values
-
-
-def _pmml_score(text: str, rows: pd.DataFrame) -> list[float]:
-    root = ElementTree.fromstring(text)
-    assert root.get("version") == "4.4"
-    (model,) = root.findall(f"{NS}Scorecard")
-    assert [part.tag.removeprefix(NS) for part in model] == ["MiningSchema", "Output", "Characteristics"]
-    names = {field.get("name") for field in root.iter(f"{NS}DataField")}
-    assert names == {field.get("name") for field in root.iter(f"{NS}MiningField")}
-    scores = []
-    for row in rows.to_dict("records"):
-        total = float(model.get("initialScore", "nan"))
-        for characteristic in root.iter(f"{NS}Characteristic"):
-            met = (a for a in characteristic.findall(f"{NS}Attribute") if _holds(a[0], row))
-            total += float(next(met).get("partialScore", "nan"))
-        scores.append(total)
-    return scores
-
-
 def test_pmml_scores_as_the_card_does(released: ReleasedCard) -> None:
     rows = GERMAN.copy()
     rows["credit_amount"] = rows["credit_amount"].astype(float)
     rows.loc[:5, "credit_amount"] = np.nan
     rows.loc[3:8, "savings_account_and_bonds"] = "never seen"
-    assert _pmml_score(released.to_pmml(), rows) == released.score(rows).tolist()
+    assert pmml_score(released.to_pmml(), rows) == released.score(rows).tolist()
 
 
 def test_forms_of_special_values_and_odd_names() -> None:
@@ -189,7 +160,9 @@ def test_forms_of_special_values_and_odd_names() -> None:
     rows = pd.DataFrame({'a "<b>': [-1.0, 99, 2.5, 3, np.nan], "c": texts})
     want = [-2.0, -2.0, 4.25, 10.123456789, 7.5]
     assert card.score(rows).tolist() == want
-    assert _pmml_score(card.to_pmml(), rows) == want
+    assert pmml_score(card.to_pmml(), rows) == want
     assert card.to_sklearn().predict(rows).tolist() == want
     assert ReleasedCard.from_json(card.to_json()).score(rows).tolist() == want
+    for engine in ("onnxruntime", "reference"):
+        assert onnx_run(card.to_onnx(), rows, engine)["score"].tolist() == want
     assert duckdb.sql(f"SELECT ({card.to_sql()})::DOUBLE AS score FROM rows").df()["score"].tolist() == want

@@ -21,7 +21,7 @@ from mpc_compiler.ops.gbdt import Bins, Params
 from mpc_compiler.ops.primitives import one_hot
 from mpc_compiler.ops.table import Column, Table
 
-__all__ = ["trees_column", "trees_table"]
+__all__ = ["trees_column", "trees_table", "unit_of"]
 
 
 def _params(fit: Fit) -> Params:
@@ -48,9 +48,9 @@ def _reordered(value: jax.Array, old: Sequence[str], new: Sequence[str], axis: i
     return jnp.concatenate([jax.lax.slice_in_dim(value, at, at + 1, axis=axis) for at in places], axis=axis)
 
 
-def _unit(fit: Fit, params: Params) -> float:
+def unit_of(fit: Fit) -> float:
     """Public power of two that scales a target that is no class."""
-    if params.logistic:
+    if dict(fit.params)["logistic"]:
         return 1.0
     field = schema_of(fit.input).field(fit.target or "")
     assert field is not None
@@ -62,7 +62,7 @@ def trees_table(node: Fit, table: Table, schema: Schema, held: Held) -> Table:
     """The fitted trees as a relation."""
     params, count = _params(node), int(dict(node.params)["bins"])
     bins, names = _bins(node, table, count, held)
-    target = real(table, node.target or "", schema) * _unit(node, params)
+    target = real(table, node.target or "", schema) * unit_of(node)
     check = next((table.columns[name].value.astype(jnp.bool_) for role, name in node.roles if role == "check"), None)
     trees = gbdt.fit(bins, target, table.valid, params, check=check)
     left = _reordered(trees.left, names, node.features, 2).reshape(-1)
@@ -95,4 +95,4 @@ def trees_column(node: Apply, table: Table, model: Table, held: Held) -> jax.Arr
     score = gbdt.predict(bins, _reordered(left, node.features, names, 2), leaf, base=base)
     if node.method == "predict_proba":
         return numeric.sigmoid(score)
-    return score * (1 / _unit(fit, params))
+    return score * (1 / unit_of(fit))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -110,6 +111,9 @@ def glm_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held) ->
     design, order = _design(node, table, schema, rows, held)
     roles = {role: real(table, name, schema) for role, name in node.roles}
     alpha = float(dict(node.params).get("alpha", 0.0))
+    penalty = _penalty(node, schema, design, alpha) if alpha else None
+    if dict(node.params).get("constant") == "zero":
+        design, penalty = _constants_to_zero(design, penalty, rows)
     model = glm.fit(
         design,
         target,
@@ -118,9 +122,23 @@ def glm_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held) ->
         rows=rows,
         weights=roles.get("weight"),
         offset=roles.get("offset"),
-        penalty=_penalty(node, schema, design, alpha) if alpha else None,
+        penalty=penalty,
     )
     return _as_table(model, order)
+
+
+def _constants_to_zero(design: Design, penalty: jax.Array | None, rows: int) -> tuple[Design, jax.Array | None]:
+    """A design whose shared columns all count as varying, and a penalty that keeps coefficients of others at 0.
+
+    Such a column is 0 throughout once it is standardised: nothing but the penalty is on its diagonal of the Hessian.
+    """
+    varies = design.moments.varies
+    if varies is None:
+        return design, penalty
+    held = jnp.where(varies, 0.0, 2.0 ** (scaler.even_bound(rows) - 2))
+    held = jnp.concatenate([jnp.zeros(design.columns - held.shape[0]), held])
+    moments = replace(design.moments, varies=None)
+    return replace(design, moments=moments), held if penalty is None else penalty + held
 
 
 def _penalty(node: Fit, schema: Schema, design: Design, alpha: float) -> jax.Array:
