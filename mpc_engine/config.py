@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mpc_compiler.cost import LINKS
 from mpc_compiler.options import COMPUTING, Options
 from mpc_engine.errors import ConfigError
 
@@ -46,6 +47,7 @@ class LocalConfig:
         executor: str,
         kernels: str,
         computing: Sequence[str] | None,
+        link: str = "lan",
         pushdown: bool = True,
         hide_joins: bool = False,
         timeout: float = 60.0,
@@ -56,12 +58,13 @@ class LocalConfig:
         Raises
         ------
         ConfigError
-            For an unknown protocol, executor or kernel choice, or a wrong number of computing parties.
+            For an unknown protocol, executor, kernel or link choice, or a wrong number of computing parties.
         """
         for what, value, known in (
             ("protocol", protocol, _PROTOCOLS),
             ("executor", executor, EXECUTORS),
             ("kernels", kernels, _KERNELS),
+            ("link", link, tuple(LINKS)),
         ):
             if value not in known:
                 near = difflib.get_close_matches(str(value), known, n=1)
@@ -75,6 +78,7 @@ class LocalConfig:
         options = Options(
             protocol=protocol,  # type: ignore[arg-type]
             kernels=kernels,  # type: ignore[arg-type]
+            link=link,  # type: ignore[arg-type]
             pushdown=pushdown,
             hide_joins=hide_joins,
             computing=chosen,

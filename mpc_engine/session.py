@@ -103,6 +103,7 @@ class Session:
         hide_joins: bool = False,
         timeout: float = 60.0,
         tls: bool = False,
+        link: Literal["lan", "wan"] = "lan",
     ) -> Session:
         """Everything on this machine, for work and simulation.
 
@@ -131,6 +132,10 @@ class Session:
         tls : bool
             Encrypt messages between processes (``executor="ray"``): TLS 1.3, with a certificate of each party made for
             this session. Links that SPU and the intersection make themselves stay plain.
+        link : {"lan", "wan"}
+            How far apart the parties are to be taken to be: on one machine or in one data centre, or at different sites
+            (40 ms and 100 Mbit/s between them). Plans and kernels choose by it between few bytes and few rounds;
+            results are the same.
 
         Raises
         ------
@@ -156,6 +161,7 @@ class Session:
             hide_joins=hide_joins,
             timeout=timeout,
             tls=tls,
+            link=link,
         )
         folder = Path(tempfile.mkdtemp(prefix="mpc-engine-"))
         try:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated import approx
 from mpc_engine.runtime.replicated.cost import PartyCost
 from tests.columns import Column, Values, number, planes, reveal, share
@@ -73,6 +74,8 @@ class Operation:
         Rounds that may be saved where a message of one party passes together with messages of others.
     spread : (float, float), optional
         Of an operation that opens comparisons: how far bytes and rounds may lie from the declared expectation.
+    link : Link
+        What the parties choose by.
     """
 
     columns: tuple[Column, ...]
@@ -82,6 +85,7 @@ class Operation:
     accept: Accept = exact
     early: int = 0
     spread: tuple[float, float] | None = None
+    link: Link = NEAR
 
     def run(self, values: Sequence[Values], rng: np.random.Generator | None) -> Run:
         """Share the values, and run the operation."""
@@ -89,7 +93,7 @@ class Operation:
 
     def on(self, shares: Sequence[Sequence[Any]]) -> Run:
         """Run the operation on shares, by column and party."""
-        return run(lambda p: self.call(p, *(column[p.rank] for column in shares)), timeout=120)
+        return run(lambda p: self.call(p, *(column[p.rank] for column in shares)), timeout=120, link=self.link)
 
     def check(self, done: Run, values: Sequence[Values]) -> None:
         """Compare the results with the truth."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated import (
     approx,
     arithmetic,
@@ -24,7 +25,6 @@ from mpc_engine.runtime.replicated import (
     shuffle,
     truncate,
 )
-from mpc_engine.runtime.replicated.compare import Link
 from mpc_engine.runtime.replicated.core import Replicated
 from tests.columns import Column, Opened, Values, number, planes
 from tests.operation import ANY, FLAG, ONE, Operation, near, rounded, total
@@ -92,12 +92,13 @@ def _matrices(side: Column) -> tuple[Column, Column]:
     return number(*ends, shape=lambda n: (n // 10, 6)), number(*ends, shape=lambda n: (6, 10))
 
 
-def _a2b(width: int, **link: Any) -> Operation:
+def _a2b(width: int, link: Link = NEAR) -> Operation:
     return Operation(
         (ANY,),
-        lambda p, x: (convert.a2b(p, x, width, **link),),
+        lambda p, x: (convert.a2b(p, x, width),),
         lambda x: (x.view(np.uint64) & np.uint64(2**width - 1),),
-        lambda n: bit_cost.a2b_cost(n, width, **link),
+        lambda n: bit_cost.a2b_cost(n, width, link),
+        link=link,
     )
 
 
@@ -137,12 +138,13 @@ def _equal(width: int) -> Operation:
     )
 
 
-def _recompose(width: int, **link: Any) -> Operation:
+def _recompose(width: int, link: Link = NEAR) -> Operation:
     return Operation(
         (planes(width),),
-        lambda p, x: (recompose.recompose(p, x, **link),),
+        lambda p, x: (recompose.recompose(p, x),),
         lambda x: (x.view(np.int64),),
-        lambda n: recompose.recompose_cost(n, width, **link),
+        lambda n: recompose.recompose_cost(n, width, link),
+        link=link,
     )
 
 
@@ -297,14 +299,14 @@ BITS = {
         lambda n: bit_cost.inject_cost(n, 9),
     ),
     **{f"a2b {width}": _a2b(width) for width in (1, 2, 20, 64)},
-    "a2b 64 in few bytes": _a2b(64, link=FEW_BYTES),
+    "a2b 64 in few bytes": _a2b(64, FEW_BYTES),
     **{f"negative {width}": _negative(width) for width in (1, 2, 33, 64)},
     **{f"is_zero {width}": _is_zero(width) for width in (1, 20, 64)},
     **{f"less_than {width}": _less_than(width, negative=False) for width in (1, 32, 64)},
     **{f"less_than {width} signed": _less_than(width, negative=True) for width in (32, 64)},
     **{f"equal {width}": _equal(width) for width in (1, 33, 64)},
     **{f"recompose {width}": _recompose(width) for width in (1, 32, 64)},
-    "recompose 64 in few bytes": _recompose(64, link=FEW_BYTES),
+    "recompose 64 in few bytes": _recompose(64, FEW_BYTES),
     "segment minimum": _extreme("min", 20, 0),
     "segment maximum": _extreme("max", 16, -(2**15)),
 }

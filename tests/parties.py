@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.channel import MemoryHub, Traffic
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
 
@@ -44,7 +45,7 @@ class Run:
         return max(t.rounds for t in self.traffic), tuple(t.total_sent for t in self.traffic)
 
 
-def run(body: Callable[[Replicated], Any], *, timeout: float = 60.0) -> Run:
+def run(body: Callable[[Replicated], Any], *, timeout: float = 60.0, link: Link = NEAR) -> Run:
     """Run `body` at three parties; raises the first error of a party."""
     hub = MemoryHub(NAMES, timeout=timeout)
     results: list[Any] = [None] * 3
@@ -57,7 +58,7 @@ def run(body: Callable[[Replicated], Any], *, timeout: float = 60.0) -> Run:
         with hub.channel(NAMES[rank]) as channel:
             try:
                 links = Recorder(ChannelLinks(channel, NAMES))
-                party = Replicated(rank, links)
+                party = Replicated(rank, links, link=link)
                 party.setup()
                 gate.wait(timeout)
                 links.received.clear()

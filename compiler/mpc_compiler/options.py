@@ -25,6 +25,9 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Who runs what a native kernel could.
     pushdown : bool
         Whether owners compute what they can alone; False shares everything (how research engines are measured).
+    link : {"lan", "wan"}
+        How far apart the computing parties are, by which plans and kernels choose between few rounds and few bytes:
+        on one machine or in one data centre, or at different sites. It changes no result.
     hide_joins : bool
         Whether no join may disclose which rows match: rows of several owners are matched on shares.
     computing : tuple of str
@@ -40,6 +43,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     protocol: Literal["aby3", "cheetah", "plaintext"] = "aby3"
     kernels: Literal["auto", "native", "spu"] = "auto"
+    link: Literal["lan", "wan"] = "lan"
     pushdown: bool = True
     hide_joins: bool = False
     computing: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.cost import LINKS, Link
 from mpc_compiler.lower.program import Program, Slot, build_program
 from mpc_compiler.lower.stages import Compute
 from mpc_compiler.options import Options
@@ -42,6 +43,8 @@ class Ready:
         Shape and type of every variable.
     text : str
         How the program was cut.
+    link : Link
+        What native kernels choose by.
     """
 
     program: Program
@@ -50,6 +53,7 @@ class Ready:
     avals: dict[str, tuple[tuple[int, ...], str]]
     digest: str
     text: str
+    link: Link
 
     @property
     def needs_device(self) -> bool:
@@ -110,7 +114,8 @@ class Programs:
                 compiled = self._device.compile(region)
                 steps.append(compiled)
                 digest.update(compiled.digest.encode())
-        return Ready(program, cut, tuple(steps), _avals(program, cut), digest.hexdigest(), str(cut))
+        link = LINKS[options.link].kernels
+        return Ready(program, cut, tuple(steps), _avals(program, cut), digest.hexdigest(), str(cut), link)
 
     def connect(self, channel: Channel, ready: Ready | None = None) -> None:
         """Link the computing parties, once: agree on the seeds of the native kernels, and link SPU if it has a part.
@@ -164,6 +169,8 @@ class Programs:
     def execute(self, ready: Ready, steps: Steps) -> tuple[OutputWire, ...]:
         """Run all regions; returns this party's shares of the outputs."""
         values, self._values = self._values or Values(self._device, ready.avals), None
+        if self._kernels is not None:
+            self._kernels.link = ready.link
         last = _last_reads(ready.cut)
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
             if isinstance(region, KernelRegion):
@@ -214,10 +221,15 @@ _TRACING = threading.Lock()
 @functools.lru_cache(maxsize=64)
 def _traced(compute: Compute, rows: tuple[tuple[str, int], ...], options: Options) -> tuple[Program, Partitioned]:
     """Trace and cut once a process, also where several parties are its threads."""
-    program = build_program(compute, dict(rows), kernels=options.native)
+    program = build_program(compute, dict(rows), options)
     available = NATIVE if options.protocol == "aby3" else frozenset()
     cut = partition(
-        program.jaxpr, program.specs, protocol=options.protocol, kernels=options.kernels, available=available
+        program.jaxpr,
+        program.specs,
+        protocol=options.protocol,
+        kernels=options.kernels,
+        available=available,
+        link=LINKS[options.link],
     )
     return program, cut
 

@@ -217,7 +217,7 @@ def _sort_rows(party: Replicated, inputs: Sequence[Column], params: Params) -> l
     if sum(bits) == 1:
         return compact(party, not_(party, parts[0]), [*moved, *payload])[0]
     key = concat(parts[::-1])
-    if choose(rows, key.bits) == "radix":
+    if choose(rows, key.bits, party.link) == "radix":
         return radix_order(party, key).apply(party, [*moved, *payload])
     return sort_rows(party, key, [*moved, *payload]).payload
 

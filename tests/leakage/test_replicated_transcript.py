@@ -233,7 +233,7 @@ def test_the_difference_that_is_opened_is_noise(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_difference_from_nothing_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     true = recompose._add_known
-    monkeypatch.setattr(recompose, "_add_known", lambda p, x, addend, link: true(p, x, np.zeros_like(addend), link))
+    monkeypatch.setattr(recompose, "_add_known", lambda p, x, addend: true(p, x, np.zeros_like(addend)))
     assert statistic(opened_differences(monkeypatch)) > HIGH
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated import arithmetic, bits, compare, convert, core, recompose, truncate
-from mpc_engine.runtime.replicated.compare import Link
 from mpc_kernels.bits import rows_to_planes
 from tests.columns import Values, draw, replicated, replicated_bits, reveal, share
 from tests.operations import OPERATIONS, signed
@@ -47,9 +47,9 @@ def shared_low(parts: Sequence[Values], width: int) -> tuple[Values, list[Values
     return value, replicated([first, second, third])
 
 
-def result(call: Callable[..., Any], *columns: Sequence[Any]) -> Values:
+def result(call: Callable[..., Any], *columns: Sequence[Any], link: Link = NEAR) -> Values:
     """Run an operation on what the parties hold of each column."""
-    return reveal(run(lambda p: call(p, *(column[p.rank] for column in columns))).results)
+    return reveal(run(lambda p: call(p, *(column[p.rank] for column in columns)), link=link).results)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 6])
@@ -58,7 +58,7 @@ def test_numbers_become_bits_however_they_are_shared(width: int) -> None:
     value, x = shared_low(every(ring, ring, ring), width)
     low = value.view(np.uint64) & np.uint64(2**width - 1)
     for link in LINKS.values():
-        np.testing.assert_array_equal(result(lambda p, x, link=link: convert.a2b(p, x, width, link=link), x), low)
+        np.testing.assert_array_equal(result(lambda p, x: convert.a2b(p, x, width), x, link=link), low)
     np.testing.assert_array_equal(result(lambda p, x: convert.is_zero(p, x, width), x), value == 0)
     for how in compare_plans(width - 1):
         np.testing.assert_array_equal(
@@ -80,7 +80,7 @@ def test_bits_become_numbers_however_they_are_shared(width: int) -> None:
     np.testing.assert_array_equal(result(lambda p, x: convert.b2a(p, x, signed=True), x), signed(value, width))
     np.testing.assert_array_equal(result(lambda p, x: bits.not_(p, x), x), value ^ np.uint64(2**width - 1))
     for link in LINKS.values():
-        np.testing.assert_array_equal(result(lambda p, x, link=link: recompose.recompose(p, x, link=link), x), value)
+        np.testing.assert_array_equal(result(lambda p, x: recompose.recompose(p, x), x, link=link), value)
     planes = (value >> np.arange(width, dtype=np.uint64)[:, None]) & np.uint64(1)
     np.testing.assert_array_equal(result(convert.inject, x), planes)
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from mpc_compiler.cost import Link
 from mpc_engine.runtime.replicated import bit_cost, bits, compare, convert
 from mpc_engine.runtime.replicated.bits import Bits
-from mpc_engine.runtime.replicated.compare import Link, Plan, plan
+from mpc_engine.runtime.replicated.compare import Plan, plan
 from mpc_kernels.bits import planes_to_rows, rows_to_planes
 from tests.parties import join, run, split
 
@@ -114,7 +115,7 @@ def test_conversions(rows: int, width: int) -> None:
     low = x & np.uint64(2**width - 1)
     xs, lows = split(x, RNG), share(low, width)
     for link in (FEW_ROUNDS, FEW_BYTES):
-        done = run(lambda p, link=link: convert.a2b(p, xs[p.rank], width, link=link))
+        done = run(lambda p: convert.a2b(p, xs[p.rank], width), link=link)
         np.testing.assert_array_equal(reveal(done.results), low)
         assert done.cost == bit_cost.a2b_cost(rows, width, link)
     signed = (low << np.uint64(64 - width)).view(np.int64) >> np.int64(64 - width)

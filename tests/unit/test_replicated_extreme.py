@@ -58,9 +58,9 @@ def test_several_columns_of_planes(starts: str) -> None:
 
     def party(p: Replicated) -> list[Bits]:
         columns = [wides[p.rank], narrows[p.rank], narrows[p.rank]]
-        return minmax_scan.extreme_scan(p, flags[p.rank], columns, ["max", "min", "max"], link=FEW_BYTES)
+        return minmax_scan.extreme_scan(p, flags[p.rank], columns, ["max", "min", "max"])
 
-    done = run(party)
+    done = run(party, link=FEW_BYTES)
     for at, (value, op) in enumerate([(wide, "max"), (narrow, "min"), (narrow, "max")]):
         np.testing.assert_array_equal(reveal([r[at] for r in done.results]), running(value, start, op))
     assert done.cost == minmax_scan.extreme_scan_cost(300, [17, 4, 4], FEW_BYTES)
@@ -72,7 +72,7 @@ def test_bits_become_numbers(rows: int, bits: int) -> None:
     x = edges(rows, bits)
     xs = share(x, bits)
     for link in (FEW_ROUNDS, FEW_BYTES):
-        done = run(lambda p, link=link: recompose.recompose(p, xs[p.rank], link=link))
+        done = run(lambda p: recompose.recompose(p, xs[p.rank]), link=link)
         np.testing.assert_array_equal(join(done.results).view(np.uint64), x)
         assert done.cost == recompose.recompose_cost(rows, bits, link)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated import group
 from mpc_engine.runtime.replicated.bits import Bits
-from mpc_engine.runtime.replicated.compare import LAN, Link
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.group import Extreme, Groups
 from tests.parties import Run, join, run, split
@@ -43,7 +43,7 @@ class Table:
             out |= {f"min{i}": frame[f"v{i}"].min(), f"max{i}": frame[f"v{i}"].max()}
         return pd.DataFrame(out).reset_index()
 
-    def run(self, *, flagged: bool = True, blank: bool = False, **options: Any) -> Run:
+    def run(self, *, flagged: bool = True, blank: bool = False, link: Link = NEAR, **options: Any) -> Run:
         def party(p: Replicated) -> Groups:
             r = p.rank
             done = group.group_by(
@@ -56,7 +56,7 @@ class Table:
             )
             return group.blank_rest(p, done) if blank else done
 
-        return run(party)
+        return run(party, link=link)
 
     def cost(self, *, flagged: bool = True, **options: Any) -> Any:
         shapes = [(width, 2) for width in self.widths]
@@ -105,7 +105,7 @@ def test_groups_like_pandas(rows: int, keys: str, by_sort: int) -> None:
 
 
 @pytest.mark.parametrize("by_sort", [None, 0, 1, 2, 3])
-@pytest.mark.parametrize("link", [LAN, WAN])
+@pytest.mark.parametrize("link", [NEAR, WAN])
 def test_several_extremes(by_sort: int | None, link: Link) -> None:
     table = Table(edges(150, 64) >> np.uint64(60) << np.uint64(60), 64, edges(150, 1), (64, 5, 33))
     done = table.run(by_sort=by_sort, link=link)
@@ -157,7 +157,7 @@ def test_the_cheaper_way_is_taken() -> None:
 
     assert way(100_000, Link(0, 1), 1) == 0  # fewest bytes: scans
     assert way(100_000, Link(1, 0), 1) == 1  # fewest rounds
-    assert way(10, LAN, 0) == 0
+    assert way(10, NEAR, 0) == 0
 
 
 def test_transcripts_do_not_depend_on_secrets() -> None:

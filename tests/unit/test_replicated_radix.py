@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpc_compiler.cost import Link
 from mpc_engine.runtime.replicated import radix
-from mpc_engine.runtime.replicated.compare import Link
 from mpc_engine.runtime.replicated.core import Replicated
 from tests.parties import join, run, split
 from tests.unit.test_replicated_bits import edges, reveal, share, uniform

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated import bit_cost, topk
-from mpc_engine.runtime.replicated.compare import LAN, Link
 from mpc_engine.runtime.replicated.core import Replicated
 from tests.parties import Run, join, run, split
 from tests.unit.test_replicated_bits import edges, reveal, share, uniform
@@ -16,16 +16,16 @@ ROWS = [0, 1, 2, 63, 64, 65, 400]
 FEW_BYTES = Link(0.0, 1e-9)
 
 
-def check(key: np.ndarray, bits: int, k: int, *, largest: bool, link: Link = LAN) -> Run:
+def check(key: np.ndarray, bits: int, k: int, *, largest: bool, link: Link = NEAR) -> Run:
     keys, number = share(key, bits), np.arange(len(key)) - 3
     numbers, flag = split(number, np.random.default_rng(1)), edges(len(key), 2)
     flags = share(flag, 2)
 
     def party(p: Replicated) -> Any:
         payload = [numbers[p.rank], flags[p.rank]]
-        return topk.top_k(p, keys[p.rank], payload, k=k, largest=largest, link=link)
+        return topk.top_k(p, keys[p.rank], payload, k=k, largest=largest)
 
-    done = run(party)
+    done = run(party, link=link)
     ranked = ~key if largest else key
     first = np.argsort(ranked, kind="stable")[:k]
     np.testing.assert_array_equal(reveal([r.key for r in done.results]), key[first])

@@ -11,12 +11,19 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import NEAR, Cost, Link
 
-__all__ = ["a2b_cost", "equal_cost", "fewest_ands", "less_cost", "recompose_cost", "rounds_and_ands", "words_of"]
+__all__ = [
+    "a2b_cost",
+    "compared",
+    "equal_cost",
+    "fewest_ands",
+    "less_cost",
+    "recompose_cost",
+    "rounds_and_ands",
+    "words_of",
+]
 
-_ROUND_TRIP = 2e-4
-_BYTE = 1.5e-9
 _RING = 64
 _MOST = 24
 """Rounds; more save nothing below 300 bits."""
@@ -73,12 +80,12 @@ def rounds_and_ands(bits: int, ties: bool) -> tuple[tuple[int, int], ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _compared(bits: int, words: int) -> tuple[int, int]:
-    """Rounds and ANDs of the cheapest comparison of numbers of `bits` bits."""
-    return min(rounds_and_ands(bits, True), key=lambda way: _ROUND_TRIP * way[0] + 8 * words * _BYTE * way[1])
+def compared(bits: int, words: int, link: Link) -> tuple[int, int]:
+    """Return rounds and ANDs of the cheapest comparison of numbers of `bits` bits, 64 in each of `words` words."""
+    return min(rounds_and_ands(bits, True), key=lambda way: link.round_trip * way[0] + 8 * words * link.byte * way[1])
 
 
-def less_cost(words: int, bits: int) -> Cost:
+def less_cost(words: int, bits: int, link: Link = NEAR) -> Cost:
     """Return what finding negative numbers of `bits` bits costs.
 
     Examples
@@ -89,7 +96,7 @@ def less_cost(words: int, bits: int) -> Cost:
     first, work = Cost(1, 8 * bits * words), 16 * bits * words
     if bits == 1:
         return first + Cost(0, 0, work)
-    rounds, ands = _compared(bits - 1, words)
+    rounds, ands = compared(bits - 1, words, link)
     return first + Cost(rounds, 24 * ands * words, work)
 
 
@@ -98,35 +105,35 @@ def equal_cost(words: int, bits: int) -> Cost:
     return Cost(1 + (bits - 1).bit_length(), 8 * (bits + 3 * (bits - 1)) * words, 8 * bits * words)
 
 
-def _ripple(bits: int, words: int) -> bool:
+def _ripple(bits: int, words: int, link: Link) -> bool:
     steps, joined = _prefix(bits - 1)
-    return (bits - 2 - steps) * _ROUND_TRIP < 2 * joined * 8 * words * _BYTE
+    return (bits - 2 - steps) * link.round_trip < 2 * joined * 8 * words * link.byte
 
 
-def _carries(bits: int, words: int) -> tuple[int, int]:
+def _carries(bits: int, words: int, link: Link) -> tuple[int, int]:
     """Rounds and ANDs of the carries of an addition of `bits` > 1 bits."""
-    if _ripple(bits, words):
+    if _ripple(bits, words, link):
         return bits - 1, bits - 1
     steps, joined = _prefix(bits - 1)
     return 1 + steps, bits - 1 + 2 * joined
 
 
-def a2b_cost(words: int, bits: int) -> Cost:
+def a2b_cost(words: int, bits: int, link: Link = NEAR) -> Cost:
     """Return what the low `bits` bits of numbers cost."""
     first = Cost(1, 8 * bits * words, 8 * bits * words)
     if bits == 1:
         return first
-    rounds, ands = _carries(bits, words)
+    rounds, ands = _carries(bits, words, link)
     return first + Cost(rounds, 24 * ands * words)
 
 
-def recompose_cost(rows: int, bits: int) -> Cost:
+def recompose_cost(rows: int, bits: int, link: Link = NEAR) -> Cost:
     """Return what numbers of unsigned bits cost."""
     words = words_of(rows)
     if bits == 1:
         return Cost(2, 24 * rows)
     low = min(bits, _RING - 1)
-    rounds, ands = _carries(low + 1, words)
+    rounds, ands = _carries(low + 1, words, link)
     if low < _RING - 1:
         rounds, ands = rounds + 1, ands + _RING - 1 - low
     return Cost(rounds + 2, 24 * ands * words + 8 * rows + 8 * _RING * words, 64 * rows)

@@ -6,9 +6,11 @@ every party derives the same plan from the same public facts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["LAN", "LOOPBACK", "WAN", "ZERO", "Cost", "LinkProfile", "seconds"]
+__all__ = ["FAR", "LAN", "LINKS", "LOOPBACK", "NEAR", "WAN", "ZERO", "Cost", "Link", "LinkProfile", "seconds"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,27 @@ def _size(count: int) -> str:
 ZERO = Cost()
 
 
+class Link(NamedTuple):
+    """What a message of a native kernel costs: by it kernels choose between few rounds and few bytes.
+
+    Attributes
+    ----------
+    round_trip : float
+        Seconds of a round.
+    byte : float
+        Seconds of a byte that each party sends, its making included.
+    """
+
+    round_trip: float
+    byte: float
+
+
+NEAR = Link(round_trip=2e-4, byte=1.5e-9)
+"""Parties on one machine or in one data centre."""
+FAR = Link(round_trip=40e-3, byte=8e-8)
+"""Parties at different sites."""
+
+
 @dataclass(frozen=True, slots=True)
 class LinkProfile:
     """A link between computing parties.
@@ -85,19 +108,24 @@ class LinkProfile:
         What all parties together can send in a second.
     seconds_per_work : float
         Seconds for one unit of `Cost.work`.
+    kernels : Link
+        The same for messages of native kernels, which have less to do for each.
     """
 
     rtt_seconds: float
     bytes_per_second: float
     seconds_per_work: float = 4e-9
+    kernels: Link = NEAR
 
 
 LOOPBACK = LinkProfile(rtt_seconds=0.8e-3, bytes_per_second=1.0e9)
 """Parties on one machine: an SPU round over its own sockets takes about 0.8 ms."""
 LAN = LinkProfile(rtt_seconds=1.2e-3, bytes_per_second=3.0e8)
 """1 Gbit/s a party, 0.4 ms between hosts."""
-WAN = LinkProfile(rtt_seconds=40e-3, bytes_per_second=3.75e7)
+WAN = LinkProfile(rtt_seconds=40e-3, bytes_per_second=3.75e7, kernels=FAR)
 """100 Mbit/s a party, 40 ms between sites."""
+LINKS: Mapping[str, LinkProfile] = {"lan": LAN, "wan": WAN}
+"""What :attr:`mpc_compiler.options.Options.link` names."""
 
 
 def seconds(cost: Cost, profile: LinkProfile) -> float:

@@ -110,7 +110,7 @@ class _Walk:
         if name in self.primitives:
             avals = [v.aval for v in eqn.invars]
             made: Kind = "boolean" if name == "compare" else "arithmetic"
-            return self.primitives[name](self.protocol, "spu", avals, eqn.params), [made] * len(eqn.outvars)
+            return self.primitives[name](self.protocol, None, avals, eqn.params), [made] * len(eqn.outvars)
         if name in ("while", "scan", "cond"):
             return self.control(name, eqn, kinds)
         body = _body(eqn.params)
@@ -239,7 +239,7 @@ def spu_cost(jaxpr: core.ClosedJaxpr, protocol: str, primitives: Mapping[str, Pr
     protocol : str
         ``"aby3"``, ``"cheetah"`` or ``"plaintext"`` (which costs nothing).
     primitives : mapping of str to callable
-        Costs of the engine's primitives, ``cost(protocol, engine, avals, params)``.
+        Costs of the engine's primitives, ``cost(protocol, link, avals, params)``.
 
     Returns
     -------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from mpc_compiler.cost import LOOPBACK, Cost, LinkProfile, seconds
+from mpc_compiler.cost import LINKS, LOOPBACK, Cost, LinkProfile, seconds
 from mpc_compiler.cost.psi import PSI_ROUNDS, psi_bytes, psi_seconds
 from mpc_compiler.lower.plan import Compiled
 from mpc_compiler.lower.program import build_program, kept_of
@@ -60,13 +60,14 @@ def _shared(protocol: str, dtype: str, rows: int) -> int:
 def _compute(compute: Compute, compiled: Compiled) -> Estimate:
     protocol = compiled.options.protocol
     rows = {source.id: source.rows for source in compute.inputs} | {k.name: k.rows for k in kept_of(compute)}
-    program = build_program(compute, rows, kernels=compiled.options.native)
+    program = build_program(compute, rows, compiled.options)
     cut = partition(
         program.jaxpr,
         program.specs,
         protocol=protocol,
         kernels=compiled.options.kernels,
         available=NATIVE if protocol == "aby3" else frozenset(),
+        link=LINKS[compiled.options.link],
     )
     shared = 0
     for slot, spec in zip(program.inputs, program.specs, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mpc_compiler.check import schema_of
+from mpc_compiler.cost import LinkProfile
 from mpc_compiler.ir import Aggregate, DType, Field, Schema, SortBy, Window
 from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.keys import SortKey
@@ -33,7 +34,7 @@ def _scale(schema: Schema, name: str | None) -> int:
     return 0 if name is None else _field(schema, name).dtype.scale
 
 
-def group_table(rel: Aggregate, below: Table, *, kernels: bool) -> Table:
+def group_table(rel: Aggregate, below: Table, *, kernels: bool, link: LinkProfile) -> Table:
     """The groups of a relation."""
     schema = schema_of(rel.input)
     aggs = [
@@ -47,7 +48,7 @@ def group_table(rel: Aggregate, below: Table, *, kernels: bool) -> Table:
         dtype = _field(schema, name).dtype
         lo, hi = dtype.bounds
         keys.append(Key(name, int(lo), int(hi), dtype.nullable, nulls=rel.nulls))
-    return group_by(below, keys, aggs, kernels=kernels)
+    return group_by(below, keys, aggs, kernels=kernels, link=link)
 
 
 def sort_keys(schema: Schema, by: Sequence[SortBy]) -> list[SortKey]:

@@ -16,7 +16,7 @@ def kept_as(compiled: Compiled, name: str) -> Kept:
     compute = compiled.compute
     assert compute is not None
     rows = {source.id: source.rows for source in compute.inputs} | {k.name: k.rows for k in kept_of(compute)}
-    program = build_program(compute, rows, kernels=compiled.options.native)
+    program = build_program(compute, rows, compiled.options)
     slots = [slot for slot in program.outputs if slot.relation == name]
     rel = next(output.rel for output in compiled.plan.outputs if output.name == name)
     made = make(

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mpc_compiler.check import rows_of, schema_of
+from mpc_compiler.cost import LINKS
 from mpc_compiler.ir import (
     Aggregate,
     Apply,
@@ -39,6 +40,7 @@ from mpc_compiler.lower.stages import Compute, Owned
 from mpc_compiler.ops.order import head, sort_values
 from mpc_compiler.ops.scalar import evaluate
 from mpc_compiler.ops.table import Column, Table, both, filter_rows, release
+from mpc_compiler.options import Options
 
 __all__ = ["CHECK", "ORDER", "PIECE", "ROW_VALID", "Program", "Slot", "array_type", "build_program", "kept_of"]
 
@@ -165,7 +167,10 @@ def _block_slots(block: Owned) -> list[Slot]:
     return slots
 
 
-def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = False) -> Program:
+_PLAIN = Options(protocol="plaintext")
+
+
+def build_program(compute: Compute, rows: Mapping[str, int], options: Options = _PLAIN) -> Program:
     """The program for inputs of these (public) row counts.
 
     Parameters
@@ -174,8 +179,8 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
         The stage.
     rows : mapping of str to int
         Rows of each input, by its id.
-    kernels : bool
-        Whether native kernels will run what they can (:attr:`Options.native`).
+    options : Options
+        Who will run it and how far apart they are: it decides what is cheap, not what comes out.
     """
     slots = input_slots(compute)
     sizes = dict(rows) | {block.id: rows[block.source] for block in compute.blocks}
@@ -185,7 +190,7 @@ def build_program(compute: Compute, rows: Mapping[str, int], *, kernels: bool = 
     def fn(*arrays: jax.Array) -> tuple[jax.Array, ...]:
         outputs.clear()
         found = dict(zip(slots, arrays, strict=True))
-        run = _Run(found, rows, kernels=kernels)
+        run = _Run(found, rows, options)
         made: list[jax.Array] = []
         chunks = compute.chunks or (0,) * len(compute.names)
         tables = [run.table(rel) for rel in compute.rels]
@@ -247,10 +252,10 @@ def _outputs(name: str, table: Table, schema: Schema) -> list[tuple[Slot, jax.Ar
 class _Run:
     """Evaluates relations once each."""
 
-    def __init__(self, found: Mapping[Slot, jax.Array], rows: Mapping[str, int], *, kernels: bool) -> None:
+    def __init__(self, found: Mapping[Slot, jax.Array], rows: Mapping[str, int], options: Options) -> None:
         self._found = {(slot.relation, slot.column, slot.valid, slot.word): array for slot, array in found.items()}
         self._rows = rows
-        self._kernels = kernels
+        self._options = options
         self._done: dict[Rel, Table] = {}
         self.checks: list[jax.Array] = []
         """bool [] each: what must hold for the results to be complete."""
@@ -287,7 +292,8 @@ class _Run:
         if isinstance(rel, Union):
             return union_tables(rel, self.table(rel.left), self.table(rel.right))
         if isinstance(rel, Aggregate):
-            return group_table(rel, self.table(rel.input), kernels=self._kernels)
+            link = LINKS[self._options.link]
+            return group_table(rel, self.table(rel.input), kernels=self._options.native, link=link)
         if isinstance(rel, Window):
             return window_table(rel, self.table(rel.input))
         if isinstance(rel, Sort):

@@ -11,7 +11,7 @@ import jax
 from jax import core
 from jax.interpreters import mlir
 
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 
 __all__ = ["FRACTION_BITS", "RAW", "Avals", "Params", "PrimitiveInfo", "define"]
 
@@ -32,14 +32,14 @@ class PrimitiveInfo:
     ----------
     primitive : jax.core.Primitive
     cost : callable
-        ``cost(protocol, engine, avals, params) -> Cost`` with engine ``"spu"`` or ``"native"``; depends on shapes and
-        widths only.
+        ``cost(protocol, link, avals, params) -> Cost``, with the :class:`~mpc_compiler.cost.Link` that native kernels
+        choose by, or None if SPU runs it; depends on shapes and widths only.
     kernel : bool
         True if a native kernel may exist. Which ones do is the runtime's to say (``partition(available=...)``).
     """
 
     primitive: core.Primitive
-    cost: Callable[[str, str, Avals, Params], Cost]
+    cost: Callable[[str, Link | None, Avals, Params], Cost]
     kernel: bool
 
 

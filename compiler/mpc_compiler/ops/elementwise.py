@@ -9,7 +9,7 @@ from jax import Array, core, lax
 
 from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.ops.define import RAW, Avals, Params, PrimitiveInfo, define
 
 __all__ = ["ELEMENTWISE", "compare", "one_hot"]
@@ -24,10 +24,10 @@ _OPERATIONS: Mapping[str, Callable[[Array, Array], Array]] = {
 }
 
 
-def _compare_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _compare_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     n, equality = avals[0].size, params["op"] in ("eq", "ne")
-    if engine == "native":
-        return (native.equal_native if equality else native.compare_native)(n, params["bits"])
+    if link is not None:
+        return native.equal_native(n, params["bits"]) if equality else native.compare_native(n, params["bits"], link)
     return costs.each(costs.EQUAL if equality else costs.LESS, n)
 
 
@@ -96,10 +96,10 @@ def _one_hot_plain(code: Array, *flags: Array, domain: int) -> list[Array]:
     return [tree]
 
 
-def _one_hot_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _one_hot_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     domain, rows, flags = params["domain"], avals[0].shape[0], len(avals) - 1
-    if engine == "native":
-        return native.one_hot_native(rows, domain, flags=flags)
+    if link is not None:
+        return native.one_hot_native(rows, domain, flags=flags, link=link)
     width = costs.log2_ceil(domain)
     bits = costs.each(costs.A2B, rows) + width * costs.each(costs.B2A_BIT + costs.MULTIPLY, rows)
     return bits + flags * costs.each(costs.B2A_BIT, rows) + Cost(0, 24 * domain * rows, 40 * domain * rows, exact=False)

@@ -16,7 +16,7 @@ from typing import Literal
 import jax.numpy as jnp
 from jax import Array
 
-from mpc_compiler.cost import LAN, Cost, native, seconds
+from mpc_compiler.cost import LAN, Cost, LinkProfile, native, seconds
 from mpc_compiler.cost import primitives as costs
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops.domain_group import domain_totals
@@ -77,7 +77,7 @@ class Key:
 
 
 def strategy(
-    rows: int, domain: int, nulls: Sequence[bool], sums: int, *, kernels: bool = False
+    rows: int, domain: int, nulls: Sequence[bool], sums: int, *, kernels: bool = False, link: LinkProfile = LAN
 ) -> Literal["domain", "sort"]:
     """Choose how to group, from public facts.
 
@@ -92,6 +92,8 @@ def strategy(
         Number of summed or counted columns.
     kernels : bool
         Whether native kernels sort, compact and compare.
+    link : LinkProfile
+        How far apart the computing parties are.
 
     Returns
     -------
@@ -105,7 +107,7 @@ def strategy(
     if domain > DOMAIN_LIMIT or domain * rows > _ONE_HOT_CELLS:
         return "sort"
     if kernels:
-        one_hot = native.one_hot_native(rows, domain, flags=1) if domain > 1 else Cost()
+        one_hot = native.one_hot_native(rows, domain, flags=1, link=link.kernels) if domain > 1 else Cost()
     else:
         width = costs.log2_ceil(domain)
         one_hot = costs.each(costs.A2B, rows) + width * costs.each(costs.B2A_BIT + costs.MULTIPLY, rows)
@@ -116,17 +118,21 @@ def strategy(
         one_hot += Cost(costs.log2_ceil(rows) * costs.MINIMUM.rounds, costs.MINIMUM.bytes * cells, 40 * cells)
     columns = 2 + sums + len(nulls)
     if kernels:
-        by_sort = native.sort_rows_native(rows, domain.bit_length() + 32 * bool(nulls), [64] * columns)
+        by_sort = native.sort_rows_native(
+            rows, domain.bit_length() + 32 * bool(nulls), [64] * columns, link=link.kernels
+        )
         by_sort += native.equal_native(rows) + native.compact_native(rows, [1, *[64] * columns], inject=True)
-        by_sort += max(0, len(nulls) - 2) * native.segment_scan_native(rows, "min")
+        by_sort += max(0, len(nulls) - 2) * native.segment_scan_native(rows, "min", link=link.kernels)
     else:
         by_sort = costs.sort_rows_spu("aby3", rows, domain.bit_length(), columns) + costs.each(costs.EQUAL, rows)
         by_sort += costs.compact_spu("aby3", rows, columns)
         by_sort += len(nulls) * costs.segment_scan_spu("aby3", rows, "min")
-    return "domain" if seconds(one_hot, LAN) <= seconds(by_sort, LAN) else "sort"
+    return "domain" if seconds(one_hot, link) <= seconds(by_sort, link) else "sort"
 
 
-def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels: bool = False) -> Table:
+def group_by(
+    table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels: bool = False, link: LinkProfile = LAN
+) -> Table:
     """Group rows by key and aggregate: pandas' ``groupby(keys, sort=True).agg(...)``.
 
     Parameters
@@ -139,6 +145,8 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels:
         Aggregates; each gives a column.
     kernels : bool
         Whether native kernels sort, compact and compare: it decides what is cheap, not what comes out.
+    link : LinkProfile
+        How far apart the computing parties are: likewise.
 
     Returns
     -------
@@ -179,7 +187,7 @@ def group_by(table: Table, keys: Sequence[Key], aggs: Sequence[Agg], *, kernels:
     domain = prod(size for _, size in codes)
     nulls = [measures.columns[e.column].valid is not None for e in measures.extremes]
     sums = len(measures.sums) + len(measures.counts)
-    if measures.mixable and strategy(table.rows, domain, nulls, sums, kernels=kernels) == "domain":
+    if measures.mixable and strategy(table.rows, domain, nulls, sums, kernels=kernels, link=link) == "domain":
         totals = domain_totals(_counted(table, keys), _mixed(codes), domain, measures)
         totals.keys.update(_domain_keys(table, keys, totals.valid))
         return finish(totals, aggs, measures, den_max=table.rows)

@@ -11,7 +11,7 @@ from jax.interpreters import partial_eval
 
 from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.ops.define import Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.movers import pack, sort_rows_plain, widths, without_unused
 from mpc_compiler.ops.scan import inclusive_scan
@@ -83,13 +83,14 @@ def _lookup_shape(*avals: core.ShapedArray, bits: tuple[int, ...], method: str) 
     ]
 
 
-def _lookup_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _lookup_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     bits, keys = params["bits"], len(params["bits"])
     left, right, columns = avals[0].shape[0], avals[keys].shape[0], len(avals) - 2 * keys
     rows = left + right
-    if engine == "native":
+    if link is not None:
         numbers = [width for width, word in zip(bits, avals[:keys], strict=True) if word.dtype != jnp.bool_]
-        return native.lookup_native(left, right, sum(bits), widths(avals[2 * keys :]), known=sum(bits) - sum(numbers))
+        known = sum(bits) - sum(numbers)
+        return native.lookup_native(left, right, sum(bits), widths(avals[2 * keys :]), known=known, link=link)
     if not left or not right:
         return Cost()
     words = -(-sum(bits) // 62)

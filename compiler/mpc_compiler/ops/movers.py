@@ -11,7 +11,7 @@ from jax.interpreters import partial_eval
 
 from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.ops.define import RAW, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.fixed import encode_fixed
 
@@ -72,16 +72,16 @@ def widths(avals: Avals) -> list[int]:
     return [1 if aval.dtype == jnp.bool_ else RAW for aval in avals]
 
 
-def _sort_rows_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _sort_rows_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     bits, keep = params["bits"], params["keep"]
-    if engine == "native":
+    if link is not None:
         keys = avals[: len(bits)]
         known = sum(width for width, key in zip(bits, keys, strict=True) if key.dtype == jnp.bool_)
         moved = [key for key, kept in zip(keys, keep, strict=True) if kept]
         columns = widths([*moved, *avals[len(bits) :]])
         if sum(bits) == 1:
             return native.compact_native(avals[0].shape[0], columns, inject=True)
-        return native.sort_rows_native(avals[0].shape[0], sum(bits), columns, known=known)
+        return native.sort_rows_native(avals[0].shape[0], sum(bits), columns, known=known, link=link)
     count = sum(keep) + len(avals) - len(bits)
     if len(params["bits"]) == 1 and avals[0].dtype == jnp.bool_:
         return costs.compact_spu(protocol, avals[0].shape[0], count)
@@ -155,8 +155,8 @@ def _compact_plain(flag: Array, *payload: Array, method: str) -> list[Array]:
     return list(lax.sort((key, *payload), num_keys=1, is_stable=True)[1:])
 
 
-def _compact_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
-    if engine == "native":
+def _compact_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
+    if link is not None:
         return native.compact_native(avals[0].shape[0], widths(avals[1:]), inject=True)
     return costs.compact_spu(protocol, avals[0].shape[0], len(avals) - 1)
 

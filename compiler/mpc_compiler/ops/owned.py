@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, core
 
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.ops.define import Avals, Params, PrimitiveInfo, define
 
 __all__ = ["OWNED", "owned_gram", "owned_matmul", "owned_rmatmul"]
@@ -40,17 +40,17 @@ def _product_cost(results: int, work: int, x: core.ShapedArray, y: core.ShapedAr
     return Cost(2 if fixed else 1, (_TRUNCATED if fixed else _PRODUCT) * results, work)
 
 
-def _matmul_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _matmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     x, y = avals
     return _product_cost(x.shape[0] * y.shape[1], x.size * y.shape[1], x, y)
 
 
-def _rmatmul_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _rmatmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     x, y = avals
     return _product_cost(x.shape[1] * y.shape[1], x.size * y.shape[1], x, y)
 
 
-def _gram_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     width, rows = sum(aval.shape[1] for aval in avals[1:]), avals[0].shape[0]
     blocks = -(-rows // max(1, (1 << 21) // max(width, 1)))
     return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + width * width), rows * width * width)

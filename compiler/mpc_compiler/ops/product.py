@@ -7,7 +7,7 @@ from jax import Array, core
 
 from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.ops.define import Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.scan import mixed_dot
 
@@ -26,9 +26,9 @@ def _ring_matmul_plain(a: Array, b: Array) -> list[Array]:
     return [jnp.concatenate([mixed_dot(a[i : i + 1], b) for i in range(g)], axis=0)]
 
 
-def _ring_matmul_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _ring_matmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     (g, n), c = avals[0].shape, avals[1].shape[1]
-    return native.ring_matmul_native(g, n, c) if engine == "native" else costs.ring_matmul_spu(protocol, g, n, c)
+    return native.ring_matmul_native(g, n, c) if link is not None else costs.ring_matmul_spu(protocol, g, n, c)
 
 
 _ring_matmul_p = define(

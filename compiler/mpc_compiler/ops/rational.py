@@ -19,7 +19,7 @@ from jax import Array, core, lax
 from jax.interpreters import mlir
 
 from mpc_compiler.cost import primitives as costs
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.errors import RangeError
 from mpc_compiler.ops.define import FRACTION_BITS, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.fixed import decode_fixed, encode_fixed
@@ -136,7 +136,7 @@ def _plain(x: Array, num: int, den: int, most: int) -> list[Array]:
     return [x.astype(jnp.float64) * num / den]
 
 
-def _cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     return 3 * costs.each(costs.MULTIPLY, avals[0].size)
 
 

@@ -9,7 +9,7 @@ from jax import Array, core, lax
 
 from mpc_compiler.cost import native
 from mpc_compiler.cost import primitives as costs
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.ops.define import Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.scan import inclusive_scan
 from mpc_compiler.ops.scan import prefix_sum as local_prefix_sum
@@ -68,9 +68,9 @@ def _segment_scan_clear(start: Array, value: Array, *, op: str) -> list[Array]:
     return [jnp.concatenate([value[:1], rest])]
 
 
-def _segment_scan_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
-    if engine == "native":
-        return native.segment_scan_native(avals[0].shape[0], params["op"])
+def _segment_scan_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
+    if link is not None:
+        return native.segment_scan_native(avals[0].shape[0], params["op"], link=link)
     return costs.segment_scan_spu(protocol, avals[0].shape[0], params["op"])
 
 
@@ -146,7 +146,7 @@ RUNNING = {
     "segment_scan": PrimitiveInfo(_segment_scan_p, _segment_scan_cost, kernel=True),
     "prefix_sum": PrimitiveInfo(
         _prefix_sum_p,
-        lambda _, engine, avals, __: Cost(work=(1 if engine == "native" else _SPU_SUM) * avals[0].size),
+        lambda _, link, avals, __: Cost(work=(1 if link is not None else _SPU_SUM) * avals[0].size),
         kernel=True,
     ),
 }

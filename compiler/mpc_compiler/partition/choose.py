@@ -31,7 +31,7 @@ _SPU_LOGISTIC = Cost(128, 3020, exact=False)
 def _spu_cost(eqn: core.JaxprEqn) -> Cost:
     name, avals = eqn.primitive.name, avals_of(eqn.invars)
     if name in PRIMITIVES:
-        return PRIMITIVES[name].cost("aby3", "spu", avals, eqn.params)
+        return PRIMITIVES[name].cost("aby3", None, avals, eqn.params)
     one = costs.LESS if name in COMPARISONS else costs.EQUAL if name in EQUALITIES else _SPU_LOGISTIC
     return costs.each(one, max(aval.size for aval in avals))
 

@@ -22,7 +22,7 @@ import numpy as np
 from jax import core
 from numpy.typing import NDArray
 
-from mpc_compiler.cost import LAN, ZERO, Cost, LinkProfile
+from mpc_compiler.cost import LAN, ZERO, Cost, Link, LinkProfile
 from mpc_compiler.cost.spu import spu_cost
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ops.primitives import FRACTION_BITS, PRIMITIVES
@@ -195,10 +195,11 @@ def _names(names: Sequence[str]) -> str:
 class _Cutter:
     """Names variables and makes regions of a traced program."""
 
-    def __init__(self, program: core.ClosedJaxpr, protocol: str, *, empty: bool) -> None:
+    def __init__(self, program: core.ClosedJaxpr, protocol: str, link: Link, *, empty: bool) -> None:
         self.jaxpr = program.jaxpr
         self.consts = dict(zip(self.jaxpr.constvars, program.consts, strict=True))
         self.protocol = protocol
+        self.link = link
         self.public = public_vars(self.jaxpr, empty=empty)
         self.names = {v: f"in{i}" for i, v in enumerate(self.jaxpr.invars)}
         self.made = 0
@@ -275,7 +276,7 @@ class _Cutter:
         jaxpr = core.ClosedJaxpr(core.Jaxpr(public, secret, outs, eqns), [self.given(v) for v in public])
         inputs = tuple(self.names[v] for v in secret)
         outputs = tuple(name for call in calls for name in call.outputs)
-        cost = together_cost(calls) if calls[0].kind in TOGETHER else call_cost(calls[0])
+        cost = together_cost(calls, self.link) if calls[0].kind in TOGETHER else call_cost(calls[0], self.link)
         return KernelRegion(tuple(calls), inputs, outputs, jaxpr, cost)
 
     def copied(self, atom: Any) -> KernelRegion:
@@ -417,7 +418,7 @@ def partition(
     available : frozenset of str
         Primitives that have a native kernel.
     link : LinkProfile
-        For ``"auto"``. All parties must use the same.
+        How far apart the parties are; they must use the same.
 
     Returns
     -------
@@ -455,11 +456,11 @@ def partition(
             code="MPC-0353",
             hint="use jax.numpy.where(condition, a, b) instead of if, and masks instead of boolean indexing",
         ) from error
-    cutter = _Cutter(program, protocol, empty=bool(ours))
+    cutter = _Cutter(program, protocol, link.kernels, empty=bool(ours))
     if whole(cutter.secret(), cutter.given, kernels, ours):
         regions, outputs = _all_native(cutter)
     else:
-        cutter = _Cutter(program, protocol, empty=False)
+        cutter = _Cutter(program, protocol, link.kernels, empty=False)
         regions, outputs = _mixed(cutter, kernels, available if protocol == "aby3" else frozenset(), link)
     public = {name for name, v in zip(outputs, program.jaxpr.outvars, strict=True) if cutter.is_public(v)}
     kept = tuple(r for r in regions if r.outputs)
@@ -469,7 +470,7 @@ def partition(
 def _all_native(cutter: _Cutter) -> tuple[list[Region], tuple[str, ...]]:
     """Kernel calls only, and the names of the results."""
     calls = [cutter.call(eqn, kind_of(eqn, cutter.given) or "") for eqn in cutter.secret()]
-    regions: list[Region] = [cutter.kernel(batch) for batch in batches(calls)]
+    regions: list[Region] = [cutter.kernel(batch) for batch in batches(calls, cutter.link)]
     made = {v for call in calls for v in call.eqn.outvars}
     copies: dict[Any, KernelRegion] = {}
     outputs = []
@@ -490,7 +491,7 @@ def _mixed(
     """SPU regions with kernels between them, and the names of the results."""
 
     def cost(eqn: core.JaxprEqn, kind: str) -> Cost:
-        return call_cost(cutter.call(eqn, kind, named=False))
+        return call_cost(cutter.call(eqn, kind, named=False), cutter.link)
 
     where = chooser(cutter.given, kernels, available, link, cost)
     regions = _regions(cutter, list(_Schedule(cutter, where).runs()))
@@ -511,7 +512,7 @@ def _regions(cutter: _Cutter, runs: Sequence[_Run]) -> list[Region]:
     for run, later in zip(runs, wanted, strict=True):
         if run.native:
             calls = [cutter.call(eqn, kind_of(eqn, cutter.given) or "") for eqn in run.eqns]
-            regions += [cutter.kernel(batch) for batch in batches(calls)]
+            regions += [cutter.kernel(batch) for batch in batches(calls, cutter.link)]
         else:
             regions.append(cutter.spu(run.eqns, later - set(cutter.names)))
     return regions

@@ -7,7 +7,7 @@ from math import isqrt
 
 import numpy as np
 
-from mpc_compiler.cost import ZERO, Cost, bits, native
+from mpc_compiler.cost import ZERO, Cost, Link, bits, native
 from mpc_compiler.ops.define import FRACTION_BITS, RAW
 from mpc_compiler.ops.primitives import PRIMITIVES
 from mpc_compiler.partition.atoms import avals_of
@@ -21,34 +21,34 @@ _SPARED = 1 << 19
 """Bytes that a comparison of several widths may waste to save a second one."""
 
 
-def call_cost(call: Call) -> Cost:
+def call_cost(call: Call, link: Link) -> Cost:
     """Return what one call costs alone."""
     if call.kind in TOGETHER:
-        return together_cost([call])
+        return together_cost([call], link)
     if call.kind == "local":
         return Cost(0, 0, _work(call) // 4)
     name, size = call.primitive, call.size
     if call.kind == "low_bits":
         mask = next(operand for operand in call.operands if not isinstance(operand, str))
-        return _low_bits(size, int(mask.reshape(-1)[0]).bit_length())
+        return _low_bits(size, int(mask.reshape(-1)[0]).bit_length(), link)
     if call.kind == "floor":
-        return _low_bits(size, FRACTION_BITS)
+        return _low_bits(size, FRACTION_BITS, link)
     if call.kind == "shift_right":
         count = next(int(operand.reshape(-1)[0]) for operand in call.operands if not isinstance(operand, str))
         kept = RAW if call.primitive == "shift_right_arithmetic" else RAW - count
-        return bits.a2b_cost(bits.words_of(size), RAW) + bits.recompose_cost(size, kept)
+        return bits.a2b_cost(bits.words_of(size), RAW, link) + bits.recompose_cost(size, kept, link)
     if call.kind == "shift":
         return Cost(2, 20 * size, 8 * size)
     if name in PRIMITIVES:
-        return PRIMITIVES[name].cost("aby3", "native", avals_of(call.eqn.invars), call.params)
+        return PRIMITIVES[name].cost("aby3", link, avals_of(call.eqn.invars), call.params)
     assert name in NATIVE
     return native.sigmoid_native(size)
 
 
-def _low_bits(size: int, width: int) -> Cost:
+def _low_bits(size: int, width: int, link: Link) -> Cost:
     if width == RAW:
         return ZERO
-    return bits.a2b_cost(bits.words_of(size), width) + bits.recompose_cost(size, width)
+    return bits.a2b_cost(bits.words_of(size), width, link) + bits.recompose_cost(size, width, link)
 
 
 def _work(call: Call) -> int:
@@ -60,7 +60,7 @@ def _work(call: Call) -> int:
     return left + right + call.size * inner // 8
 
 
-def together_cost(calls: Sequence[Call]) -> Cost:
+def together_cost(calls: Sequence[Call], link: Link) -> Cost:
     """Return what calls of one kind cost when they run together; exact."""
     kind, size = calls[0].kind, sum(call.size for call in calls)
     words = sum(bits.words_of(call.size) for call in calls)
@@ -75,7 +75,7 @@ def together_cost(calls: Sequence[Call]) -> Cost:
     if kind == "select":
         return _select(calls)
     width = max(call.params["bits"] for call in calls)
-    return bits.less_cost(words, width) if kind == "less" else bits.equal_cost(words, width)
+    return bits.less_cost(words, width, link) if kind == "less" else bits.equal_cost(words, width)
 
 
 def _select(calls: Sequence[Call]) -> Cost:
@@ -97,7 +97,7 @@ def _class_of(call: Call, at: int) -> Hashable:
     return (call.kind, call.params["bits"]) if call.kind == "scale" else call.kind
 
 
-def batches(calls: Sequence[Call]) -> Iterator[list[Call]]:
+def batches(calls: Sequence[Call], link: Link) -> Iterator[list[Call]]:
     """Order calls so that many of one kind stand together; every call comes after those that make its operands.
 
     Local calls run as soon as they can. Of the others that can run, a whole class runs, at best one that no other
@@ -128,7 +128,7 @@ def batches(calls: Sequence[Call]) -> Iterator[list[Call]]:
         for at in now:
             ready.setdefault(classes[at], []).append(at)
         chosen = min(ready, key=lambda name: (_missed(members[name] & pending, ready[name], above), ready[name][0]))
-        yield from _chunks([calls[at] for at in ready[chosen]])
+        yield from _chunks([calls[at] for at in ready[chosen]], link)
         for at in ready[chosen]:
             pending &= ~(1 << at)
         done = set(ready[chosen])
@@ -148,14 +148,14 @@ def _missed(members: int, ready: Sequence[int], above: Sequence[int]) -> int:
     return count
 
 
-def _chunks(calls: Sequence[Call]) -> Iterator[list[Call]]:
+def _chunks(calls: Sequence[Call], link: Link) -> Iterator[list[Call]]:
     """Calls of one class in as few batches as size and width allow."""
     if calls[0].kind in ("less", "equal") and len(calls) > 1:
-        whole = together_cost(calls).bytes
+        whole = together_cost(calls, link).bytes
         groups: dict[int, list[Call]] = {}
         for call in calls:
             groups.setdefault((call.params["bits"] - 1).bit_length(), []).append(call)
-        if whole - sum(together_cost(group).bytes for group in groups.values()) > _SPARED:
+        if whole - sum(together_cost(group, link).bytes for group in groups.values()) > _SPARED:
             for group in groups.values():
                 yield from _sized(group)
             return

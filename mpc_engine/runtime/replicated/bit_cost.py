@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import log2
 
-from mpc_engine.runtime.replicated.compare import LAN, Link, Plan, plan
+from mpc_compiler.cost import NEAR, Link
+from mpc_engine.runtime.replicated.compare import Plan, plan
 from mpc_engine.runtime.replicated.convert import prefix_steps, use_ripple
 from mpc_engine.runtime.replicated.cost import PartyCost
 from mpc_engine.runtime.replicated.sort import FINISH, spare_comparisons
@@ -55,9 +56,9 @@ def open_bits_cost(rows: int, bits: int = 1) -> PartyCost:
     return and_cost(rows, bits)
 
 
-def less_than_cost(rows: int, bits: int, how: Plan | None = None) -> PartyCost:
+def less_than_cost(rows: int, bits: int, how: Plan | None = None, link: Link = NEAR) -> PartyCost:
     """Return what :func:`~.compare.less_than` costs."""
-    used = how or plan(bits, plane_words(rows))
+    used = how or plan(bits, plane_words(rows), link)
     return _even(used.rounds, 8 * used.ands * plane_words(rows))
 
 
@@ -70,7 +71,7 @@ def _operands_cost(rows: int, bits: int) -> PartyCost:
     return PartyCost(1, (8 * bits * plane_words(rows), 0, 0))
 
 
-def a2b_cost(rows: int, bits: int, link: Link = LAN) -> PartyCost:
+def a2b_cost(rows: int, bits: int, link: Link = NEAR) -> PartyCost:
     """Return what :func:`~.convert.a2b` costs."""
     cost = _operands_cost(rows, bits)
     if bits == 1:
@@ -82,10 +83,10 @@ def a2b_cost(rows: int, bits: int, link: Link = LAN) -> PartyCost:
     return cost + _even(1 + len(steps), 8 * ands * plane_words(rows))
 
 
-def negative_cost(rows: int, bits: int, how: Plan | None = None) -> PartyCost:
+def negative_cost(rows: int, bits: int, how: Plan | None = None, link: Link = NEAR) -> PartyCost:
     """Return what :func:`~.convert.negative` costs."""
     cost = _operands_cost(rows, bits)
-    return cost if bits == 1 else cost + less_than_cost(rows, bits - 1, how)
+    return cost if bits == 1 else cost + less_than_cost(rows, bits - 1, how, link)
 
 
 def is_zero_cost(rows: int, bits: int) -> PartyCost:
@@ -139,7 +140,7 @@ def comparisons(rows: int, spare: int = 0) -> float:
     return min(pairs, rows * (log2(rows) + 0.8) + 0.35 * spare)
 
 
-def sort_cost(rows: int, bits: int, columns: Sequence[int | None] = (), link: Link = LAN) -> PartyCost:
+def sort_cost(rows: int, bits: int, columns: Sequence[int | None] = (), link: Link = NEAR) -> PartyCost:
     """Return what :func:`~.sort.sort_rows` is expected to cost.
 
     Exact where all pairs are compared at once, which is up to some hundred rows. Above 20,000 rows bytes are within
@@ -172,7 +173,7 @@ def steps(rows: int, spare: int = 0) -> float:
     return max(2.0, 1.5 * log2(rows) - saved)
 
 
-def rank_cost(rows: int, bits: int, link: Link = LAN) -> PartyCost:
+def rank_cost(rows: int, bits: int, link: Link = NEAR) -> PartyCost:
     """Return what :func:`~.sort.rank_rows` of rows of `bits` bits is expected to cost; see :func:`sort_cost`."""
     if rows < 2:
         return _even(0, 0)
@@ -184,7 +185,7 @@ def rank_cost(rows: int, bits: int, link: Link = LAN) -> PartyCost:
     return _even(round(steps(rows, spare) * how.rounds), round(expected * (how.ands + 1) / 8))
 
 
-def opened_cost(count: int, bits: int, link: Link = LAN) -> PartyCost:
+def opened_cost(count: int, bits: int, link: Link = NEAR) -> PartyCost:
     """Return what one step of `count` comparisons of shuffled rows costs, opening the results included."""
     words = plane_words(count)
     how = plan(bits, words, link, ties=False)

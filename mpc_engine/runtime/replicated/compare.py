@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_compiler.cost.bits import fewest_ands, rounds_and_ands
 from mpc_engine.runtime.replicated.bits import (
     Bits,
@@ -37,17 +38,7 @@ from mpc_engine.runtime.replicated.bits import (
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_kernels.bits import NO_PLANE, ONES, plane_gates_local, plane_words
 
-__all__ = ["LAN", "Link", "Plan", "Step", "equal", "first_difference", "less_than", "mux", "plan", "work_planes"]
-
-
-class Link(NamedTuple):
-    """What a message costs: seconds of a round, and seconds of a byte that each party sends (its making included)."""
-
-    round_trip: float = 2e-4
-    byte: float = 1.5e-9
-
-
-LAN = Link()
+__all__ = ["Plan", "Step", "equal", "first_difference", "less_than", "mux", "plan", "work_planes"]
 
 
 Children = list[tuple[int, int]]
@@ -109,7 +100,7 @@ class Plan:
 
 
 @functools.lru_cache(maxsize=4096)
-def plan(bits: int, words: int, link: Link = LAN, *, ties: bool = True) -> Plan:
+def plan(bits: int, words: int, link: Link = NEAR, *, ties: bool = True) -> Plan:
     """Return the cheapest way to compare numbers of `bits` bits, 64 rows in each of `words` words.
 
     Parameters
@@ -266,7 +257,7 @@ def less_than(party: Replicated, a: Bits, b: Bits, *, signed: bool = False, how:
         By default the cheapest one on a local network.
     """
     words = plane_words(a.rows)
-    used = how or plan(a.bits, words)
+    used = how or plan(a.bits, words, party.link)
     if a.bits != b.bits or a.rows != b.rows or used.bits != a.bits:
         raise ValueError(f"cannot compare {a.bits} bits × {a.rows} with {b.bits} × {b.rows} by {used.bits}")
     planes = work_planes(used, words)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.cost import Link
 from mpc_engine.runtime.replicated.arithmetic import multiply
 from mpc_engine.runtime.replicated.bits import (
     Bits,
@@ -26,7 +27,7 @@ from mpc_engine.runtime.replicated.bits import (
     xor,
     zero_bits,
 )
-from mpc_engine.runtime.replicated.compare import LAN, Link, Plan, equal, first_difference, plan, work_planes
+from mpc_engine.runtime.replicated.compare import Plan, equal, first_difference, plan, work_planes
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_kernels.bits import majority_local, plane_words, rows_to_planes
 
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 
-def a2b(party: Replicated, x: Pairs, bits: int = 64, *, link: Link = LAN) -> Bits:
+def a2b(party: Replicated, x: Pairs, bits: int = 64) -> Bits:
     """Return shares of the low `bits` bits of numbers. Cost: :func:`~.bit_cost.a2b_cost`.
 
     Parameters
@@ -55,8 +56,6 @@ def a2b(party: Replicated, x: Pairs, bits: int = 64, *, link: Link = LAN) -> Bit
         Pairs. Subtract the smallest possible value first to need only the bits of the range.
     bits : int
         1 to 64.
-    link : Link
-        Decides between an addition in `bits` rounds, one AND a bit, and one in log2(bits) rounds with more ANDs.
 
     Returns
     -------
@@ -66,7 +65,7 @@ def a2b(party: Replicated, x: Pairs, bits: int = 64, *, link: Link = LAN) -> Bit
     y, z = _operands(party, x, bits)
     if bits == 1:
         return xor(y, z)
-    carries = ripple_carries(party, y, z) if use_ripple(bits, len(x), link) else prefix_carries(party, y, z)
+    carries = ripple_carries(party, y, z) if use_ripple(bits, len(x), party.link) else prefix_carries(party, y, z)
     total = xor(y, z)
     own, after = total.own, total.next
     own[1:] ^= carries.own
@@ -98,7 +97,7 @@ def negative(party: Replicated, x: Pairs, bits: int = 64, *, how: Plan | None = 
     if bits == 1:
         return top
     words = plane_words(len(x))
-    used = how or plan(bits - 1, words)
+    used = how or plan(bits - 1, words, party.link)
     planes = work_planes(used, words)
     for plane, left, right in zip(planes, (y.own, y.next), (z.own, z.next), strict=True):
         plane[: used.bits] = left[used.order] ^ right[used.order]  # the complement of y ^ ~z

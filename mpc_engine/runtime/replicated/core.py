@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 import mpc_kernels
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.runtime.channel import Channel
 from mpc_kernels.prg import Place, has_aes, prg_fill, prg_zero
@@ -106,6 +107,8 @@ class Replicated:
         Carries messages, in order, between authenticated parties.
     threads : int
         For the local arithmetic.
+    link : Link
+        What rounds and bytes cost; the same at all parties, which choose by it how to compute. May be set again.
 
     Notes
     -----
@@ -113,11 +116,12 @@ class Replicated:
     given what the party already holds.
     """
 
-    def __init__(self, rank: int, links: Links, *, threads: int = 1) -> None:
+    def __init__(self, rank: int, links: Links, *, threads: int = 1, link: Link = NEAR) -> None:
         if rank not in (0, 1, 2):
             raise ValueError(f"rank {rank} of three parties")
         self.rank = rank
         self.threads = threads
+        self.link = link
         self._links = links
         self._previous, self._next = (rank - 1) % 3, (rank + 1) % 3
         self._streams: dict[int, _Stream] = {}

@@ -16,12 +16,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated.arithmetic import Pairs, from_public, multiply
 from mpc_engine.runtime.replicated.bit_cost import and_cost, compact_cost, equal_cost, inject_cost, sort_cost
 from mpc_engine.runtime.replicated.bit_rows import clear_row, head_rows, next_row, previous_row
 from mpc_engine.runtime.replicated.bits import Bits, and_, concat, not_
 from mpc_engine.runtime.replicated.compact import compact
-from mpc_engine.runtime.replicated.compare import LAN, Link, equal
+from mpc_engine.runtime.replicated.compare import equal
 from mpc_engine.runtime.replicated.convert import inject
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost, multiply_cost
@@ -95,7 +96,6 @@ def group_by(
     valid: Bits | None = None,
     groups: int | None = None,
     by_sort: int | None = None,
-    link: Link = LAN,
 ) -> Groups:
     """Aggregate rows by a secret key. Expected cost: :func:`group_by_cost`.
 
@@ -113,8 +113,6 @@ def group_by(
         Public bound on the number of groups, n by default: so many rows are returned, groups beyond it are lost.
     by_sort : int, optional
         How many of `extremes`, from the first, are found by sorting; :func:`sorted_extremes` by default.
-    link : Link
-        What rounds and bytes cost; the same at all parties.
 
     Returns
     -------
@@ -130,14 +128,15 @@ def group_by(
     split = by_sort
     if split is None:
         shapes = [(extreme.value.bits, len(extreme.ops)) for extreme in extremes]
-        split = sorted_extremes(rows, key.bits, sums=len(sums), extremes=shapes, valid=valid is not None, link=link)
-    table = _sort(party, key, sums, extremes, valid, split, link)
+        split = sorted_extremes(
+            rows, key.bits, sums=len(sums), extremes=shapes, valid=valid is not None, link=party.link
+        )
+    table = _sort(party, key, sums, extremes, valid, split)
     same = equal(party, table.whole, next_row(table.whole))
     last = not_(party, clear_row(same, rows - 1) if rows else same)
     end = last if valid is None else and_(party, last, not_(party, table.whole.planes([key.bits])))
-    carried = _by_position(table.columns[:split], extremes) + _by_scan(
-        party, last, table.columns[split:], extremes[split:], link
-    )
+    carried = _by_position(table.columns[:split], extremes)
+    carried += _by_scan(party, last, table.columns[split:], extremes[split:])
     running = [from_public(party, np.arange(1, rows + 1)), *map(prefix_sum, table.sums)]
     planes = [end, table.whole.planes(slice(0, key.bits)), *(column for column, _ in carried)]
     moved, _ = compact(party, end, [*running, *planes])
@@ -164,18 +163,15 @@ def _sort(
     extremes: Sequence[Extreme],
     valid: Bits | None,
     split: int,
-    link: Link,
 ) -> _Table:
     """Sort by the key, and within groups by the first `split` columns, each in a sort of its own after the first."""
     top = [key] if valid is None else [key, not_(party, valid)]
     values = [extreme.value for extreme in extremes]
     lead, rest = values[: min(split, 1)], values[split:]
-    done = sort_rows(party, concat([*lead, *top]), [*sums, *rest], link=link)
+    done = sort_rows(party, concat([*lead, *top]), [*sums, *rest])
     width = sum(value.bits for value in lead)
     columns = [done.key.planes(slice(0, width))] if lead else []
-    columns += [
-        sort_rows(party, concat([value, *top]), link=link).key.planes(slice(0, value.bits)) for value in values[1:split]
-    ]
+    columns += [sort_rows(party, concat([value, *top])).key.planes(slice(0, value.bits)) for value in values[1:split]]
     columns += [column for column in done.payload if isinstance(column, Bits)]
     return _Table(done.key.planes(slice(width, None)), [x for x in done.payload if not isinstance(x, Bits)], columns)
 
@@ -190,15 +186,13 @@ def _by_position(columns: Sequence[Bits], extremes: Sequence[Extreme]) -> _Carri
     return [(column, None) if op == "max" else (next_row(column), column) for column, op in pairs]
 
 
-def _by_scan(
-    party: Replicated, last: Bits, columns: Sequence[Bits], extremes: Sequence[Extreme], link: Link
-) -> _Carried:
+def _by_scan(party: Replicated, last: Bits, columns: Sequence[Bits], extremes: Sequence[Extreme]) -> _Carried:
     """Extremes by running minima and maxima within the groups, which the rows after last rows start."""
     values = [column for column, extreme in zip(columns, extremes, strict=True) for _ in extreme.ops]
     if not values:
         return []
     ops = [op for extreme in extremes for op in extreme.ops]
-    return [(column, None) for column in extreme_scan(party, previous_row(last, last), values, ops, link=link)]
+    return [(column, None) for column in extreme_scan(party, previous_row(last, last), values, ops)]
 
 
 def _differences(running: Pairs) -> Pairs:
@@ -215,7 +209,7 @@ def group_by_cost(
     extremes: Sequence[tuple[int, int]] = (),
     valid: bool = False,
     by_sort: int | None = None,
-    link: Link = LAN,
+    link: Link = NEAR,
 ) -> PartyCost:
     """Return what :func:`group_by` is expected to cost: exact but for the sorts (:func:`~.bit_cost.sort_cost`).
 
@@ -257,7 +251,7 @@ def group_by_cost(
 
 
 def sorted_extremes(
-    rows: int, bits: int, *, sums: int, extremes: Sequence[tuple[int, int]], valid: bool, link: Link = LAN
+    rows: int, bits: int, *, sums: int, extremes: Sequence[tuple[int, int]], valid: bool, link: Link = NEAR
 ) -> int:
     """Return how many of the extremes' columns to sort by, rather than scan: none, one or all, what costs least time.
 

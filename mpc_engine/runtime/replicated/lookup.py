@@ -25,11 +25,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 import mpc_kernels
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated.arithmetic import Pairs, add_public, from_public, open_all
 from mpc_engine.runtime.replicated.bit_cost import and_cost, equal_cost, inject_cost, shuffle_cost, sort_cost
 from mpc_engine.runtime.replicated.bit_rows import stack_rows
 from mpc_engine.runtime.replicated.bits import Bits, Words, concat, constant, reshare_bits, zero_bits
-from mpc_engine.runtime.replicated.compare import LAN, Link, equal
+from mpc_engine.runtime.replicated.compare import equal
 from mpc_engine.runtime.replicated.convert import inject
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost, multiply_cost, open_cost
@@ -65,7 +66,6 @@ def lookup(
     payload: Sequence[Column] = (),
     *,
     method: Method | None = None,
-    link: Link = LAN,
 ) -> Found:
     """Give every right row the payload of the last left row with its key. Expected cost: :func:`lookup_cost`.
 
@@ -78,8 +78,6 @@ def lookup(
         Columns of the left side.
     method : {"compare", "sort"}, optional
         :func:`choose` by default.
-    link : Link
-        What rounds and bytes cost; the same at all parties.
 
     Returns
     -------
@@ -98,9 +96,9 @@ def lookup(
     if not left.rows or not right.rows:
         return Found(_zeros(right.rows, 1), [_nothing(column, right.rows) for column in payload])
     widths = [column.bits if isinstance(column, Bits) else None for column in payload]
-    if (method or choose(left.rows, right.rows, left.bits, widths, link)) == "compare":
+    if (method or choose(left.rows, right.rows, left.bits, widths, party.link)) == "compare":
         return _by_comparing(party, left, right, payload)
-    return _by_sorting(party, left, right, payload, link)
+    return _by_sorting(party, left, right, payload)
 
 
 def _length(column: Column) -> int:
@@ -145,9 +143,9 @@ class _Way:
         return invert_var(self.order.place), known
 
 
-def _by_sorting(party: Replicated, left: Bits, right: Bits, payload: Sequence[Column], link: Link) -> Found:
+def _by_sorting(party: Replicated, left: Bits, right: Bits, payload: Sequence[Column]) -> Found:
     rows = left.rows + right.rows
-    whole = _Way(sort_order(party, stack_rows([left, right]), link=link))
+    whole = _Way(sort_order(party, stack_rows([left, right])))
     inner = _Way(_left_order(party, whole, left.rows, rows))
     passage = Passage(party, [*payload, _marked(party, left)], left.rows)
     inner.there(passage)
@@ -260,7 +258,7 @@ def lookup_cost(
     columns: Sequence[int | None] = (),
     *,
     method: Method | None = None,
-    link: Link = LAN,
+    link: Link = NEAR,
 ) -> PartyCost:
     """Return what :func:`lookup` is expected to cost: exact but for a sort (:func:`~.bit_cost.sort_cost`).
 
@@ -323,7 +321,7 @@ _MOST_LEFT, _MOST_PAIRS = 64, 1 << 24
 """Limits of comparing all pairs: it holds a few words for each."""
 
 
-def choose(left: int, right: int, bits: int, columns: Sequence[int | None] = (), link: Link = LAN) -> Method:
+def choose(left: int, right: int, bits: int, columns: Sequence[int | None] = (), link: Link = NEAR) -> Method:
     """Return which method takes less time by declared cost and local work.
 
     Examples

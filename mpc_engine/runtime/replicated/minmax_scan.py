@@ -16,11 +16,12 @@ from typing import Literal
 
 import numpy as np
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated.arithmetic import Pairs, add_public
 from mpc_engine.runtime.replicated.bit_cost import a2b_cost, and_cost, less_than_cost
 from mpc_engine.runtime.replicated.bit_rows import stack_rows, unstack_rows
 from mpc_engine.runtime.replicated.bits import Bits, and_, concat, flips, not_, xor
-from mpc_engine.runtime.replicated.compare import LAN, Link, less_than, plan
+from mpc_engine.runtime.replicated.compare import less_than, plan
 from mpc_engine.runtime.replicated.convert import a2b
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost, scan_levels
@@ -32,9 +33,7 @@ __all__ = ["Op", "extreme_scan", "extreme_scan_cost", "segment_extreme", "segmen
 Op = Literal["min", "max"]
 
 
-def segment_extreme(
-    party: Replicated, start: Bits | Pairs, value: Pairs, *, op: Op, bits: int, low: int = 0, link: Link = LAN
-) -> Pairs:
+def segment_extreme(party: Replicated, start: Bits | Pairs, value: Pairs, *, op: Op, bits: int, low: int = 0) -> Pairs:
     """Return running minima or maxima within segments. Cost: :func:`segment_extreme_cost`.
 
     Parameters
@@ -47,7 +46,6 @@ def segment_extreme(
     op : {"min", "max"}
     bits, low : int
         Public; 1 to 64 bits.
-    link : Link
 
     Returns
     -------
@@ -60,15 +58,15 @@ def segment_extreme(
     if flags.bits != 1 or flags.rows != rows:
         raise ValueError(f"start must be one bit of {rows} rows, not {flags.bits} of {flags.rows}")
     by_column = np.ascontiguousarray(np.moveaxis(value.reshape(rows, columns, 2), 1, 0)).reshape(-1, 2)
-    planes = a2b(party, add_public(party, by_column, -low), bits, link=link)
-    scanned = extreme_scan(party, flags, unstack_rows(planes, columns), [op] * columns, link=link)
-    numbers = add_public(party, recompose(party, stack_rows(scanned), link=link), low)
+    planes = a2b(party, add_public(party, by_column, -low), bits)
+    scanned = extreme_scan(party, flags, unstack_rows(planes, columns), [op] * columns)
+    numbers = add_public(party, recompose(party, stack_rows(scanned)), low)
     result: Pairs = np.moveaxis(numbers.reshape(columns, rows, 2), 0, 1)
     return result.reshape(value.shape)
 
 
 def segment_extreme_cost(
-    rows: int, columns: int, *, bits: int, start_is_arithmetic: bool = False, link: Link = LAN
+    rows: int, columns: int, *, bits: int, start_is_arithmetic: bool = False, link: Link = NEAR
 ) -> PartyCost:
     """Return what :func:`segment_extreme` costs, rounds at most (two fewer where one-way messages overlap).
 
@@ -84,9 +82,7 @@ def segment_extreme_cost(
     return cost + a2b_cost(size, bits, link) + scanned + recompose_cost(size, bits, link)
 
 
-def extreme_scan(
-    party: Replicated, start: Bits, values: Sequence[Bits], ops: Sequence[Op], *, link: Link = LAN
-) -> list[Bits]:
+def extreme_scan(party: Replicated, start: Bits, values: Sequence[Bits], ops: Sequence[Op]) -> list[Bits]:
     """Return running minima and maxima of unsigned columns within segments. Cost: :func:`extreme_scan_cost`.
 
     Parameters
@@ -98,7 +94,6 @@ def extreme_scan(
         All are compared at the width of the widest.
     ops : sequence of {"min", "max"}
         One for each column.
-    link : Link
 
     Returns
     -------
@@ -111,12 +106,12 @@ def extreme_scan(
     for distance, first, count, with_flags in scan_levels(start.rows):
         right = slice(first, first + (count - 1) * 2 * distance + 1, 2 * distance)
         left = slice(right.start - distance, right.stop - distance, right.step)
-        state.put(right, _join(party, state.pick(left), state.pick(right), with_flags, link))
+        state.put(right, _join(party, state.pick(left), state.pick(right), with_flags))
     both = zip(values, ops, strict=True)
     return [_turn(party, state.column(at, value.bits), op) for at, (value, op) in enumerate(both)]
 
 
-def extreme_scan_cost(rows: int, widths: Sequence[int], link: Link = LAN) -> PartyCost:
+def extreme_scan_cost(rows: int, widths: Sequence[int], link: Link = NEAR) -> PartyCost:
     """Return what :func:`extreme_scan` of columns of these widths costs."""
     bits = max(widths)
     cost = PartyCost(0, (0, 0, 0))
@@ -166,14 +161,14 @@ def _zeros(like: Bits, bits: int) -> Bits:
     return Bits(nothing, nothing, like.rows)
 
 
-def _join(party: Replicated, left: Bits, right: Bits, with_flags: bool, link: Link) -> Bits:
+def _join(party: Replicated, left: Bits, right: Bits, with_flags: bool) -> Bits:
     """Join rows with those before them; the top plane is the flag."""
     bits = left.bits - 1
     low, top = slice(0, bits), slice(bits, None)
     ones = [np.full_like(left.own[top], flip) for flip in flips(party)]
     second = concat([left.planes(low), Bits(ones[0], ones[1], left.rows)])
     first = concat([right.planes(low), not_(party, right.planes(top))])
-    take = less_than(party, first, second, how=plan(bits + 1, plane_words(left.rows), link))
+    take = less_than(party, first, second, how=plan(bits + 1, plane_words(left.rows), party.link))
     factor, differ = take.planes(np.zeros(bits, np.intp)), xor(left.planes(low), right.planes(low))
     if with_flags:
         factor, differ = concat([factor, left.planes(top)]), concat([differ, right.planes(top)])

@@ -19,10 +19,10 @@ from typing import Literal
 
 import numpy as np
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated.arithmetic import Pairs, add_public, dot, multiply, open_all
 from mpc_engine.runtime.replicated.bit_cost import inject_cost, open_bits_cost, shuffle_cost, sort_cost
 from mpc_engine.runtime.replicated.bits import Bits, concat, constant, open_bits
-from mpc_engine.runtime.replicated.compare import LAN, Link
 from mpc_engine.runtime.replicated.convert import inject
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost, multiply_cost, open_cost
@@ -136,7 +136,7 @@ def radix_cost(rows: int, bits: int) -> PartyCost:
     return PartyCost(cost.rounds - passes, cost.bytes_sent)
 
 
-def choose(rows: int, bits: int, link: Link = LAN) -> Literal["radix", "compare"]:
+def choose(rows: int, bits: int, link: Link = NEAR) -> Literal["radix", "compare"]:
     """Return which sort takes less time, :func:`radix_order` or :func:`~.sort.sort_order`: declared cost, local work.
 
     Parameters

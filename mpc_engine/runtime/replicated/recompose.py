@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated.bits import Bits, Words, and_, concat, xor
-from mpc_engine.runtime.replicated.compare import LAN, Link
 from mpc_engine.runtime.replicated.convert import inject, prefix_carries, prefix_steps, ripple_carries, use_ripple
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost
@@ -24,7 +24,7 @@ __all__ = ["recompose", "recompose_cost"]
 _RING = 64
 
 
-def recompose(party: Replicated, x: Bits, *, link: Link = LAN) -> Pairs:
+def recompose(party: Replicated, x: Bits) -> Pairs:
     """Return unsigned bits as numbers mod 2^64: 40 to 110 bytes a row. Cost: :func:`recompose_cost`.
 
     Parameters
@@ -32,8 +32,6 @@ def recompose(party: Replicated, x: Bits, *, link: Link = LAN) -> Pairs:
     party : Replicated
     x : Bits
         1 to 64 planes.
-    link : Link
-        Decides between few rounds and few bytes, as in :func:`~.convert.a2b`.
 
     Returns
     -------
@@ -49,10 +47,10 @@ def recompose(party: Replicated, x: Bits, *, link: Link = LAN) -> Pairs:
         one: Pairs = inject(party, x)[0]
         return one
     last = np.empty(0, np.uint64) if party.rank == 0 else party.stream(2, x.rows)  # x_2
-    return _split(party, _add_known(party, x, np.uint64(0) - last, link), last)
+    return _split(party, _add_known(party, x, np.uint64(0) - last), last)
 
 
-def recompose_cost(rows: int, bits: int, link: Link = LAN) -> PartyCost:
+def recompose_cost(rows: int, bits: int, link: Link = NEAR) -> PartyCost:
     """Return what :func:`recompose` costs.
 
     Examples
@@ -81,7 +79,7 @@ def _known(party: Replicated, planes: Words, rows: int) -> Bits:
     return Bits(planes if party.rank == 2 else nothing, planes if party.rank == 1 else nothing, rows)
 
 
-def _add_known(party: Replicated, x: Bits, addend: NDArray[np.uint64], link: Link) -> Bits:
+def _add_known(party: Replicated, x: Bits, addend: NDArray[np.uint64]) -> Bits:
     """All 64 bits of x plus a number that parties 1 and 2 know."""
     rows = x.rows
     planes = np.zeros((_RING, plane_words(rows)), np.uint64)
@@ -92,7 +90,7 @@ def _add_known(party: Replicated, x: Bits, addend: NDArray[np.uint64], link: Lin
     wide = concat([x, Bits(nothing, nothing, rows)])
     low = min(x.bits, _RING - 1)
     part = slice(0, low + 1)
-    carry = (ripple_carries if use_ripple(low + 1, rows, link) else prefix_carries)(
+    carry = (ripple_carries if use_ripple(low + 1, rows, party.link) else prefix_carries)(
         party, wide.planes(part), other.planes(part)
     )
     if low < _RING - 1:

@@ -21,8 +21,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated.bits import Bits, Words, concat, constant, flips
-from mpc_engine.runtime.replicated.compare import LAN, Link, first_difference, plan
+from mpc_engine.runtime.replicated.compare import first_difference, plan
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.shuffle import Column, Index, Shuffle, permute_public
 from mpc_kernels.bits import pick_pairs_var, plane_words, planes_to_rows, rows_to_planes
@@ -94,7 +95,7 @@ class Sorted(NamedTuple):
     order: Order
 
 
-def sort_rows(party: Replicated, key: Bits, payload: Sequence[Column] = (), *, link: Link = LAN) -> Sorted:
+def sort_rows(party: Replicated, key: Bits, payload: Sequence[Column] = ()) -> Sorted:
     """Sort rows by a secret key, ascending and stable. Expected cost: :func:`~.bit_cost.sort_cost`.
 
     Several keys are one: put their planes together (:func:`~.bits.concat`), the least significant key first. For
@@ -106,8 +107,6 @@ def sort_rows(party: Replicated, key: Bits, payload: Sequence[Column] = (), *, l
     key : Bits
     payload : sequence of pairs uint64[n, 2] or Bits
         Moved with the key, in the messages of the same shuffle.
-    link : Link
-        What rounds and bytes cost; the same at all parties.
 
     Returns
     -------
@@ -124,14 +123,14 @@ def sort_rows(party: Replicated, key: Bits, payload: Sequence[Column] = (), *, l
     whole = moved[0]
     assert isinstance(whole, Bits)
     packed = pack_rows(whole)
-    place = rank_rows(Opened(party, whole.bits, link), packed, spare=spare_comparisons(whole.bits, link))
+    place = rank_rows(Opened(party, whole.bits), packed, spare=spare_comparisons(whole.bits, party.link))
     key_again = unpack_rows(gather_rows_var(packed, place), np.arange(number.bits, whole.bits, dtype=np.uint32))
     return Sorted(key_again, permute_public(moved[1:], place), Order(shuffle, place))
 
 
-def sort_order(party: Replicated, key: Bits, *, link: Link = LAN) -> Order:
+def sort_order(party: Replicated, key: Bits) -> Order:
     """Return the order that sorts a key, to be applied to columns later; see :func:`sort_rows`."""
-    return sort_rows(party, key, link=link).order
+    return sort_rows(party, key).order
 
 
 class Opened:
@@ -140,14 +139,14 @@ class Opened:
     The planes of the right side are made once for several comparisons with it, and memory is used again.
     """
 
-    def __init__(self, party: Replicated, bits: int, link: Link) -> None:
-        self._party, self._bits, self._link = party, bits, link
+    def __init__(self, party: Replicated, bits: int) -> None:
+        self._party, self._bits = party, bits
         self._store = [np.empty(0, np.uint64)] * 2
 
     def fix(self, rows: Words, right: Index) -> None:
         """Take rows (:func:`pack_rows`), and those that stand on the right side from now on."""
         words = plane_words(len(right))
-        self._rows, self._how = rows, plan(self._bits, words, self._link, ties=False)
+        self._rows, self._how = rows, plan(self._bits, words, self._party.link, ties=False)
         size = self._how.planes * words
         if self._store[0].size < size:
             self._store = [np.empty(size, np.uint64) for _ in range(2)]
@@ -192,7 +191,7 @@ def unpack_results(words: Words, count: int) -> NDArray[np.uint8]:
     return np.unpackbits(words.view(np.uint8), count=count, bitorder="little")
 
 
-def spare_comparisons(bits: int, link: Link = LAN) -> int:
+def spare_comparisons(bits: int, link: Link = NEAR) -> int:
     """Return how many comparisons cost as much as the rounds of one step: so many are worth saving a step."""
     how = plan(bits, 1 << 11, link, ties=False)
     return min(1 << 20, int(8 * how.rounds * link.round_trip / (how.ands * link.byte + 1e-30)))

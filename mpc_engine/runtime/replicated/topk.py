@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mpc_compiler.cost import NEAR, Link
 from mpc_engine.runtime.replicated.bit_cost import comparisons, opened_cost, rank_cost, shuffle_cost
 from mpc_engine.runtime.replicated.bits import Bits, Words, concat, constant, not_
-from mpc_engine.runtime.replicated.compare import LAN, Link
 from mpc_engine.runtime.replicated.core import Replicated
 from mpc_engine.runtime.replicated.cost import PartyCost
 from mpc_engine.runtime.replicated.shuffle import Column, Index, Shuffle, permute_public
@@ -52,7 +52,6 @@ def top_k(
     *,
     k: int,
     largest: bool = True,
-    link: Link = LAN,
 ) -> Top:
     """Return the k rows with the largest or the smallest keys, in order. Expected cost: :func:`top_k_cost`.
 
@@ -66,8 +65,6 @@ def top_k(
         Public, at least 1; n rows are returned if they are fewer.
     largest : bool
         Largest keys, the largest first, or smallest keys, the smallest first.
-    link : Link
-        What rounds and bytes cost; the same at all parties.
 
     Returns
     -------
@@ -85,7 +82,7 @@ def top_k(
     moved = shuffle.apply(party, [concat([number, not_(party, key) if largest else key]), *payload])
     whole = moved[0]
     assert isinstance(whole, Bits)
-    place = _first(Opened(party, whole.bits, link), pack_rows(whole), k, spare_comparisons(whole.bits, link))
+    place = _first(Opened(party, whole.bits), pack_rows(whole), k, spare_comparisons(whole.bits, party.link))
     top = permute_public(moved, place)
     first = top[0]
     assert isinstance(first, Bits)
@@ -149,7 +146,7 @@ def _effort(rows: int, spare: int) -> float:
     return expected + rounds * spare
 
 
-def top_k_cost(rows: int, bits: int, columns: Sequence[int | None] = (), *, k: int, link: Link = LAN) -> PartyCost:
+def top_k_cost(rows: int, bits: int, columns: Sequence[int | None] = (), *, k: int, link: Link = NEAR) -> PartyCost:
     """Return what :func:`top_k` is expected to cost.
 
     Exact where all pairs are compared at once, which is up to some hundred rows. Above 20,000 rows, bytes are within
