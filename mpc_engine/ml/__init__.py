@@ -10,6 +10,8 @@ from mpc_engine.ml.linear import (
     PoissonRegressor,
     TweedieRegressor,
 )
+from mpc_engine.ml.match import match_report
+from mpc_engine.ml.onehot import OneHotEncoder
 from mpc_engine.ml.pipeline import Pipeline
 from mpc_engine.ml.released import ReleasedCard
 from mpc_engine.ml.result import LinearResult
@@ -28,6 +30,7 @@ __all__ = [
     "LinearRegression",
     "LinearResult",
     "LogisticRegression",
+    "OneHotEncoder",
     "Pipeline",
     "PoissonRegressor",
     "ReleasedCard",
@@ -37,6 +40,7 @@ __all__ = [
     "StandardScaler",
     "TweedieRegressor",
     "WoeEncoder",
+    "match_report",
     "metrics",
     "train_test_split",
 ]

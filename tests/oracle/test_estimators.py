@@ -20,6 +20,7 @@ from mpc_engine.ml import (
     GradientBoostingRegressor,
     LinearRegression,
     LogisticRegression,
+    OneHotEncoder,
     Pipeline,
     PoissonRegressor,
     ScoreCard,
@@ -31,6 +32,7 @@ from mpc_engine.ml.base import NotFittedError
 
 ESTIMATORS: dict[str, Any] = {
     "scaler": StandardScaler(),
+    "one-hot": OneHotEncoder(drop="first"),
     "woe": WoeEncoder(max_bins=4, min_count=10),
     "logistic": LogisticRegression(alpha=2.0),
     "linear": LinearRegression(),

@@ -7,6 +7,7 @@ import pytest
 import mpc_engine as mpc
 from mpc_engine.cli.demo import Outcome, load_example, run_example
 from mpc_engine.cli.reference import difference
+from tests.notebooks import run_notebook
 
 # What issue and README promise for real data under aby3.
 COEFFICIENT = 0.1  # standard errors
@@ -81,3 +82,24 @@ def test_the_german_card(protocol: str) -> None:
     assert set(found["bank_b"]["variable"]) == set(card.AT_BANK_B)
     assert found["auc"] > 0.8
     assert found["ks"] > 0.45
+
+
+@pytest.mark.parametrize("protocol", ["plaintext", pytest.param("aby3", marks=pytest.mark.slow)])
+def test_bad_anywhere(protocol: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run_notebook("bad_anywhere/bad_anywhere.py", monkeypatch, protocol=protocol)
+    held = found["tables"]()
+    a, b = held["bank_a"]["accounts"], held["bank_b"]["accounts"]
+    assert not set(a["customer_id"] * 12 + a["month"]) & set(b["customer_id"] * 12 + b["month"])
+    customers = held["bank_a"]["applications"]["customer_id"]
+    here, there = (
+        t[t["month"] > 6].groupby("customer_id")["months_late"].max().reindex(customers) >= 2 for t in (a, b)
+    )
+    rates = found["rates"]
+    assert rates["customers"].item() == len(customers) == 4800
+    assert rates["bad_here"].item() == pytest.approx(here.mean(), abs=MEAN)
+    assert rates["bad_anywhere"].item() == pytest.approx((here | there).mean(), abs=MEAN)
+    assert found["report"].loc["left", "matched"] == customers.isin(b["customer_id"]).sum()
+    alone, together = found["quality"]["alone"], found["quality"]["together"]
+    assert together["AUC"] > alone["AUC"] > 0.78
+    assert together["log loss"] < alone["log loss"]
+    assert set(found["points"]["bank_b"]["variable"]) == {"late_at_b", "balance_at_b", "paid_at_b"}
