@@ -569,6 +569,73 @@ class DataFrame(Windowed, Lazy):
         base = mark(self._session.persist_frame(self))
         return DataFrame(self._session, base, identity(base), self._index)
 
+    @placed
+    def map_jax(self, fn: Callable[..., Any], columns: str | Sequence[str]) -> Any:
+        """A JAX function of one row, for every row.
+
+        The function is called once, here, with one abstract scalar for each column (``jax.make_jaxpr``). Its equations
+        are read as the same expressions that ``df.a * 2`` makes: those are what the parties get, and neither the
+        function nor its code. It can therefore be used wherever a column can, its ranges and error bounds are derived,
+        and what reads one owner's columns is computed by that owner. As it sees one row it cannot mix rows.
+
+        Parameters
+        ----------
+        fn : callable
+            Takes as many scalars as there are columns: int64, float64 or bool. Decimals, and whole numbers of which
+            some may be missing, come as float64, as ``collect()`` has them; a missing value is NaN. Returns a scalar,
+            or a dict, tuple, list or named tuple of scalars.
+        columns : str or sequence of str
+            The arguments, in the order of the function's parameters.
+
+        Returns
+        -------
+        Series or DataFrame
+            A frame, with the dict's names, the fields, or "0", "1" and so on, where the function returns several. What
+            would be NaN or infinite is missing.
+
+        Raises
+        ------
+        SchemaError
+            MPC-0103: a column of text or dates. MPC-0126: as many columns as the function does not take, or results
+            that are no numbers.
+        UnsupportedError
+            MPC-0318: a step that expressions do not have, a loop that does not end by itself. MPC-0310: a Python ``if``
+            on an argument. ``where`` is the line of the function.
+        RangeError
+            When run: what could leave the ring.
+
+        Notes
+        -----
+        Offered are arithmetic, comparisons, ``jnp.where``, ``select``, ``clip``, ``maximum``, rounding, powers, roots,
+        exponentials, logarithms, ``jax.nn.sigmoid``, ``tanh``, ``relu``; ``lax.cond``, loops of a constant number of
+        turns, small arrays of a row's numbers with their sums and products with constant matrices, ``jax.grad`` and
+        ``jax.jit`` of all these. Whole numbers do not wrap around, and float32 is computed like float64.
+
+        Examples
+        --------
+        >>> import pandas as pd, jax.numpy as jnp, mpc_engine as mpc
+        >>> tables = {"bank": {"loans": pd.DataFrame({"id": [1, 2, 3], "debt": [100.0, 250.0, 80.0]})},
+        ...           "tax": {"files": pd.DataFrame({"id": [3, 1, 2], "income": [700, 0, 499]})}}
+        >>> with mpc.Session.local(tables, protocol="plaintext", executor="threads") as session:
+        ...     df = session.table("bank.loans").merge(session.table("tax.files"), on="id")
+        ...     burden = df.map_jax(lambda debt, income: jnp.minimum(debt / (1 + income), 9.0), ["debt", "income"])
+        ...     df.assign(burden=burden)[burden > 0.2].collect()
+           id   debt  income  burden
+        0   1  100.0       0     9.0
+        1   2  250.0     499     0.5
+        """
+        from mpc_engine.frame.traced.mapping import read_function
+
+        chosen = []
+        for name in [columns] if isinstance(columns, str) else list(columns):
+            found = named_column(self._session, self._base, self._items, (), name)
+            chosen.append((name, found._expr, found.dtype))
+        base, made = read_function(fn, self._base, chosen)
+        kept = {name: self._items[name] for name in self._index}
+        if isinstance(made, dict):
+            return self._with(base, kept | made)
+        return Series(self._session, base, made, "~value", kept)
+
     def pipe(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """``function(self, ...)``."""
         return function(self, *args, **kwargs)

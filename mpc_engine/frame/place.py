@@ -33,10 +33,10 @@ def caller() -> str:
     return f"{name}:{line}" + (f": {source}" if source else "")
 
 
-def mark(node: T) -> T:
-    """Remember where a node was written first."""
+def mark(node: T, place: str = "") -> T:
+    """Remember where a node was written first; default: by the caller."""
     if node not in _places:
-        _places[node] = caller()
+        _places[node] = place or caller()
     return node
 
 

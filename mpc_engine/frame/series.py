@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from mpc_engine.frame.dataframe import DataFrame
 
 __all__ = ["Scalar", "Series", "constant"]
-_UNARY = {"log": "log", "exp": "exp", "sqrt": "sqrt", "absolute": "abs", "negative": "neg", "rint": "round"}
+_UNARY = {"log": "log", "exp": "exp", "sqrt": "sqrt", "absolute": "abs", "negative": "neg", "rint": "round",
+          "sign": "sign", "expit": "sigmoid"}  # fmt: skip
 _PAIRS = {
     "add": "add",
     "subtract": "sub",
@@ -43,6 +44,8 @@ _PAIRS = {
     "true_divide": "div",
     "floor_divide": "floordiv",
     "remainder": "mod",
+    "maximum": "maximum",
+    "minimum": "minimum",
     "equal": "eq",
     "not_equal": "ne",
     "less": "lt",

@@ -27,6 +27,7 @@ __all__ = [
     "divided",
     "divided_by_constant",
     "ends_of",
+    "extreme",
     "function",
     "kind_of_numbers",
     "magnitude",
@@ -36,6 +37,7 @@ __all__ = [
     "root",
     "rounded",
     "scale_of",
+    "sign",
 ]
 
 MAX_SCALE = 18
@@ -65,7 +67,7 @@ def kind_of_numbers(name: str, types: Sequence[DType]) -> Kind:
                 code="MPC-0103",
                 hint="use numeric columns, or astype(int)",
             )
-    if all(t.kind == "bool" for t in types) and name in ("add", "sub"):
+    if all(t.kind == "bool" for t in types) and name in ("add", "sub", "maximum", "minimum"):
         raise SchemaError(
             f"{name!r} of two booleans is ambiguous", code="MPC-0103", hint="use |, &, or astype(int) first"
         )
@@ -108,10 +110,37 @@ def combined(combine: Callable[[Number, Number], Number], *, product: bool = Fal
             a, b, scale = range_of(types[0]), range_of(types[1]), types[0].scale + types[1].scale
         else:
             a, b = (ends_of(t, kind, scale) for t in types)
+        if product and args[0] == args[1] and a is not None:
+            return bounded(kind, any_nullable(types), _squared(*a), scale)
         corners = None if a is None or b is None else [combine(x, y) for x in a for y in b]
         return bounded(kind, any_nullable(types), None if corners is None else (min(corners), max(corners)), scale)
 
     return rule
+
+
+def _squared(lo: Number, hi: Number) -> tuple[Number, Number]:
+    least, most = magnitude(lo, hi)
+    return least * least, most * most
+
+
+def extreme(choose: Callable[[Number, Number], Number]) -> Rule:
+    """The rule of the larger or the smaller of two numbers; missing where either is."""
+
+    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+        kind = kind_of_numbers(name, types)
+        scale = scale_of(kind, types)
+        a, b = (ends_of(t, kind, scale) for t in types)
+        bounds = None if a is None or b is None else (choose(a[0], b[0]), choose(a[1], b[1]))
+        return bounded(kind, any_nullable(types), bounds, scale)
+
+    return rule
+
+
+def sign(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
+    """-1, 0 or 1."""
+    kind, a = kind_of_numbers(name, types), range_of(types[0]) or (-1, 1)
+    signs = ((a[0] > 0) - (a[0] < 0), (a[1] > 0) - (a[1] < 0))
+    return bounded("float" if kind == "float" else "int", types[0].nullable, signs)
 
 
 def divided(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:

@@ -189,7 +189,8 @@ def _whole_division(expr: Call, types: list[DType]) -> None:
         )
 
 
-_TOGETHER = {"eq": 0, "ne": 0, "lt": 0, "le": 0, "gt": 0, "ge": 0, "isin": 0, "where": 1, "fillna": 0, "clip": 0}
+_TOGETHER = {"eq": 0, "ne": 0, "lt": 0, "le": 0, "gt": 0, "ge": 0, "isin": 0, "where": 1, "fillna": 0, "clip": 0,
+             "maximum": 0, "minimum": 0}  # fmt: skip
 """Operations whose arguments, from which on, are brought into one type."""
 
 

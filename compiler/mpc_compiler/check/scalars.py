@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
 
 import msgspec
 
@@ -25,6 +24,7 @@ from mpc_compiler.check.arithmetic import (
     divided,
     divided_by_constant,
     ends_of,
+    extreme,
     function,
     kind_of_numbers,
     magnitude,
@@ -34,8 +34,10 @@ from mpc_compiler.check.arithmetic import (
     root,
     rounded,
     scale_of,
+    sign,
 )
 from mpc_compiler.check.calendar import days_between, days_later, months_later, part_of_date
+from mpc_compiler.check.choices import let_through, never_zero
 from mpc_compiler.check.dates import days_of, microseconds_of
 from mpc_compiler.check.texts import (
     WHITESPACE,
@@ -169,21 +171,11 @@ def _fillna(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
 def _where(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     if types[0].kind != "bool":
         raise SchemaError("the condition of where/mask must be boolean", code="MPC-0103")
-    branches = [t for t, arg in zip(types[1:], args[1:], strict=True) if not _is_null(arg)]
+    chosen = [let_through(args[0], args[at], types[at], holds=at == 1) for at in (1, 2)]
+    branches = [t for t, arg in zip(chosen, args[1:], strict=True) if not _is_null(arg)]
     if not branches:
         raise SchemaError("where/mask needs a value", code="MPC-0105")
-    made = _same(name, branches, any_nullable(types[1:]))
-    return nonzero(name, [made], args) if _missing_at_zero(args) else made
-
-
-def _missing_at_zero(args: Sequence[Expr]) -> bool:
-    """Whether a choice gives ``y`` where ``y != 0``, and nothing elsewhere."""
-    test, then, otherwise = args
-    if not isinstance(test, Call) or test.op not in ("eq", "ne") or isinstance(test.args[0], Literal):
-        return False
-    kept, dropped = (then, otherwise) if test.op == "ne" else (otherwise, then)
-    zero = constant_of(test.args[1])
-    return test.args[0] == kept and _is_null(dropped) and isinstance(zero, int | float | Decimal) and zero == 0
+    return never_zero(_same(name, branches, any_nullable(chosen)), branches)
 
 
 def _clip(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
@@ -230,6 +222,11 @@ def computable(expr: Expr) -> bool:
         by = constant_of(expr.args[1])
         return not isinstance(by, float) or (by * 2**FRACTION_BITS).is_integer()
     return SCALARS[expr.op].secret
+
+
+def _sigmoid(x: float) -> float:
+    small = math.exp(-abs(x))
+    return (1 if x >= 0 else small) / (1 + small)
 
 
 DRAWS = 1 << 20
@@ -286,6 +283,10 @@ SCALARS: dict[str, ScalarOp] = {
     "log": ScalarOp("", function(lambda lo, hi: (math.log(lo), math.log(hi))), secret=False, takes=1),
     "exp": ScalarOp("", function(lambda lo, hi: (math.exp(lo), math.exp(hi))), secret=False, takes=1),
     "sqrt": ScalarOp("", root, takes=1),
+    "sigmoid": ScalarOp("", function(lambda lo, hi: (_sigmoid(lo), _sigmoid(hi))), takes=1),
+    "maximum": ScalarOp("", extreme(max)),
+    "minimum": ScalarOp("", extreme(min)),
+    "sign": ScalarOp("", sign, takes=1),
     "comoment": ScalarOp("", comoment, takes=6),
     "correlation": ScalarOp("", correlation, takes=3),
     "round": ScalarOp("", rounded, takes=1),

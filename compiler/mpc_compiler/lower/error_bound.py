@@ -271,6 +271,11 @@ def _root(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     return math.sqrt(error) + math.sqrt(high) * 2.0**-16 + 2.0**-17 + (2.0 ** (halves - 8) if halves else 0.0)
 
 
+def _sigmoid(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
+    """Its slope is at most 1/4; 2**-13 bounds clip, polynomial and rounding of ``numeric.sigmoid`` together."""
+    return (errors[0] + _as_float(found.type(expr.args[0]))) / 4 + 2.0**-13
+
+
 def _spread(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     """The bound that :class:`mpc_engine.frame.moments.Moments` derives, for columns of half-width ``limit ** 0.5``."""
     limit = constant_of(expr.args[4])
@@ -297,5 +302,8 @@ _RULES: dict[str, Rule] = {
     "round_to": _rounded,
     "int": _truncated,
     "sqrt": _root,
+    "sigmoid": _sigmoid,
+    "maximum": _passed,
+    "minimum": _passed,
     "comoment": _spread,
 }

@@ -300,6 +300,32 @@ def _domain_error_is_null(name: str, low: exp.Expr, *, strict: bool) -> Emit:
     return emit
 
 
+def _sigmoid(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    """With the exponential of what is not above 0 only, so that none overflows."""
+    value, one = _double(args[0], types[0]), exp.Literal.number(1)
+    small = exp.func("exp", exp.Neg(this=exp.func("abs", value)))
+    over = exp.If(this=exp.LT(this=value.copy(), expression=exp.Literal.number(0)), true=small)
+    top = exp.Paren(this=exp.Case(ifs=[over], default=one))
+    return exp.Div(this=top, expression=exp.Paren(this=exp.Add(this=one.copy(), expression=small.copy())), typed=True)
+
+
+def _extreme(first: type[exp.Binary], other: type[exp.Binary]) -> Emit:
+    """NULL where either number is: then neither comparison holds."""
+
+    def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+        a, b = (exp.cast(v, "BIGINT") if t.kind == "bool" else v for v, t in zip(args, types, strict=True))
+        a, b = _aligned([a, b], types)
+        case = exp.Case().when(first(this=a, expression=b), a.copy())
+        return case.when(other(this=a.copy(), expression=b.copy()), b.copy())
+
+    return emit
+
+
+def _sign(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
+    value = exp.cast(args[0], "BIGINT") if types[0].kind == "bool" else args[0]
+    return exp.cast(exp.func("sign", value), "DOUBLE" if types[0].kind == "float" else "BIGINT")
+
+
 def _add_days(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
     moved = exp.Add(this=args[0], expression=exp.Paren(this=exp.func("to_days", exp.cast(args[1], "INTEGER"))))
     return exp.cast(exp.Paren(this=moved), "DATE" if types[0].kind == "date" else "TIMESTAMP")
@@ -360,6 +386,10 @@ _CALLS: dict[str, Emit] = {
     "log": _domain_error_is_null("ln", exp.Literal.number(0), strict=True),
     "sqrt": _domain_error_is_null("sqrt", exp.Literal.number(0), strict=False),
     "exp": lambda op, args, types, raw: exp.func("exp", _double(args[0], types[0])),
+    "sigmoid": _sigmoid,
+    "maximum": _extreme(exp.GTE, exp.LT),
+    "minimum": _extreme(exp.LTE, exp.GT),
+    "sign": _sign,
     "comoment": _comoment,
     "correlation": _correlation,
     "round": _round,

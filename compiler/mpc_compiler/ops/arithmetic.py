@@ -30,6 +30,7 @@ __all__ = [
     "multiply",
     "nonzero",
     "number_as",
+    "sigmoid",
     "sqrt",
     "whole_bounds",
 ]
@@ -185,6 +186,18 @@ def sqrt(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr])
     halves = max(-(-(bits - _ROOT_BITS) // 2), 0)
     scaled = value * 4.0**-halves if halves else value
     return Column(_times(numeric.sqrt(scaled, high=min(bits, _ROOT_BITS)), 2**halves), valid)
+
+
+_FAR = 2.0**20
+"""``numeric.sigmoid`` takes values below ``2**26``; here it is 0 or 1 long before."""
+
+
+def sigmoid(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    """``1 / (1 + exp(-x))`` within ``2**-13``."""
+    value = number_as(args[0].value, types[0], result)
+    if max(map(abs, types[0].limits)) > _FAR:
+        value = jnp.clip(value, -_FAR, _FAR)
+    return Column(numeric.sigmoid(value), args[0].valid)
 
 
 _MOST_ROWS = 1 << 20

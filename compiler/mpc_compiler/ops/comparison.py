@@ -14,7 +14,7 @@ from mpc_compiler.ops.arithmetic import SLACK, Args, Op, all_valid, number_as
 from mpc_compiler.ops.primitives import FRACTION_BITS, compare
 from mpc_compiler.ops.table import Column
 
-__all__ = ["CODED", "aligned_codes", "code_of", "coded_args", "compared", "isin"]
+__all__ = ["CODED", "aligned_codes", "code_of", "coded_args", "compared", "extreme", "isin", "sign"]
 
 Number = bool | int | float
 CODED = ("eq", "ne", "lt", "le", "gt", "ge", "isin")
@@ -76,6 +76,30 @@ def compared(test: str, *, when_null: bool) -> Op:
         return Column(value | ~valid if when_null else value & valid)
 
     return op
+
+
+def extreme(*, largest: bool) -> Op:
+    """The larger or the smaller of two numbers."""
+
+    def op(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+        first = _tested("ge" if largest else "le", (args[0].value, args[1].value), types, raw)
+        a, b = (number_as(arg.value, dtype, result) for arg, dtype in zip(args, types, strict=True))
+        return Column(jnp.where(first, a, b), all_valid(args))
+
+    return op
+
+
+def sign(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
+    """-1, 0 or 1, with as many comparisons as the range leaves open."""
+    value, (low, high) = args[0].value, types[0].bounds
+    zero, sides = Literal(0), (types[0], DType("int", lo=0, hi=0))
+    kind = jnp.float64 if result.kind == "float" else jnp.int64
+    made = jnp.zeros(value.shape, kind)
+    for test, there, by in (("gt", high > 0, 1), ("lt", low < 0, -1)):
+        if there:
+            found = _tested(test, (value, jnp.zeros((), value.dtype)), sides, (raw[0], zero))
+            made = made + found.astype(kind) * by
+    return Column(made, args[0].valid)
 
 
 def _tested(test: str, values: Sequence[Array], types: Sequence[DType], raw: Sequence[Expr]) -> Array:
