@@ -590,8 +590,8 @@ class DataFrame(Windowed, Lazy):
         Returns
         -------
         Series or DataFrame
-            A frame, with the dict's names, the fields, or "0", "1" and so on, where the function returns several. What
-            would be NaN or infinite is missing.
+            A frame, with the dict's names, the fields, or "0", "1" and so on, where the function returns several. NaN
+            is missing.
 
         Raises
         ------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from mpc_compiler.errors import RangeError, UnsupportedError
-from mpc_compiler.ir import FRACTION_BITS, Call, DType
+from mpc_compiler.ir import FRACTION_BITS, Call, DType, brief
 from mpc_compiler.ir.types import Number
 
 __all__ = ["Division", "divisor_bounds", "plan_division"]
@@ -83,7 +83,7 @@ def plan_division(expr: Call, types: list[DType], result: DType) -> Division:
     if found is None:
         lo, hi = den.limits
         raise UnsupportedError(
-            f"cannot divide by the secret {expr.args[1]!r} with range [{lo:g}, {hi:g}]",
+            f"cannot divide by the secret {brief(expr.args[1])} with range [{lo:g}, {hi:g}]",
             code="MPC-0306",
             hint="it may be 0: declare a range without 0, or divide by y.where(y != 0); in SQL by NULLIF(y, 0)",
             node=expr,
@@ -91,7 +91,7 @@ def plan_division(expr: Call, types: list[DType], result: DType) -> Division:
     lo, hi, least = found
     if den.kind == "float" and least < _LEAST:
         raise RangeError(
-            f"the divisor {expr.args[1]!r} may be as small as {least:g}; fixed point holds multiples of "
+            f"the divisor {brief(expr.args[1])} may be as small as {least:g}; fixed point holds multiples of "
             f"{2**-FRACTION_BITS:g}",
             code="MPC-0203",
             hint=f"declare a range of {_LEAST:g} and more in size, scale the column up, or divide at the owner",
@@ -108,8 +108,8 @@ def plan_division(expr: Call, types: list[DType], result: DType) -> Division:
     limit = (max(map(abs, result.bounds)) + 2.0**-FRACTION_BITS) * after
     if num_max >= _WHOLE or max(map(abs, den_bounds)) * by >= _WHOLE or limit >= _LARGEST:
         raise RangeError(
-            f"the quotient {expr!r} may reach {limit / after:g} of numbers up to {max(map(abs, num.limits)):g}, more "
-            "than can be divided",
+            f"the quotient {brief(expr)} may reach {limit / after:g} of numbers up to {max(map(abs, num.limits)):g}, "
+            "more than can be divided",
             code="MPC-0203",
             hint="declare tighter ranges (of the divisor: away from 0), or divide at the owner",
             node=expr,

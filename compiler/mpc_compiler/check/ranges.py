@@ -32,6 +32,7 @@ from mpc_compiler.ir import (
     Union,
     Win,
     Window,
+    brief,
     constant_of,
     walk,
 )
@@ -155,7 +156,7 @@ def _expression(expr: Expr, schema: Schema) -> None:
     if expr.op in _TOGETHER:
         _common(expr, types[_TOGETHER[expr.op] :])
     if result.kind != "bool":
-        _fits(result, repr(expr), expr)
+        _fits(result, brief(expr), expr)
 
 
 def _by_fraction(expr: Call, types: list[DType]) -> bool:
@@ -168,7 +169,7 @@ def _fits_fraction(expr: Call, types: list[DType], result: DType) -> None:
     largest = max([*map(abs, result.limits), *(abs(end) for t in types if t.scale for end in t.limits)])
     if largest >= MAX_FLOAT / 2:
         raise RangeError(
-            f"{expr!r} may reach {largest:g}; what is multiplied by a fraction must stay below {MAX_FLOAT / 2:g}",
+            f"{brief(expr)} may reach {largest:g}; what is multiplied by a fraction must stay below {MAX_FLOAT / 2:g}",
             code="MPC-0202",
             hint="declare a tighter range, or scale the column",
             node=expr,
@@ -182,7 +183,7 @@ def _whole_division(expr: Call, types: list[DType]) -> None:
     (low, high), (least, most) = (t.limits for t in types)
     if (high - low + max(abs(least), abs(most)) + 1) * unit >= 2 * MAX_INT:
         raise RangeError(
-            f"{expr!r} divides what may be {max(abs(low), abs(high)):g}",
+            f"{brief(expr)} divides what may be {max(abs(low), abs(high)):g}",
             code="MPC-0202",
             hint="declare a tighter range, or do it at the owner",
             node=expr,
@@ -205,7 +206,7 @@ def _common(expr: Call, types: list[DType]) -> None:
         if largest >= limit:
             shown = 1 if floats else 10**scale
             raise RangeError(
-                f"{expr!r} brings a number of up to {largest / shown:g} into a form that holds {limit / shown:g}",
+                f"{brief(expr)} brings a number of up to {largest / shown:g} into a form that holds {limit / shown:g}",
                 code="MPC-0202",
                 hint="declare a tighter range, compare whole numbers with whole numbers, or round the longer decimal",
                 node=expr,
@@ -219,7 +220,7 @@ def _product(expr: Call, types: list[DType]) -> None:
         largest *= max(abs(lo), abs(hi))
     if largest >= MAX_PRODUCT:
         raise RangeError(
-            f"the product {expr!r} may reach {largest:g}; fixed point holds products below {MAX_PRODUCT:g}",
+            f"the product {brief(expr)} may reach {largest:g}; fixed point holds products below {MAX_PRODUCT:g}",
             code="MPC-0203",
             hint="scale a column down (for example to thousands), declare a tighter range, or use whole numbers",
             node=expr,
@@ -247,7 +248,7 @@ def _texts(expr: Call, types: list[DType]) -> None:
     columns = len(types) > 1 and all(t.kind == "string" and t.width is None for t in types)
     if columns and expr.op in _COMPARISONS and types[0].domain != types[1].domain:
         raise UnsupportedError(
-            f"{expr!r} compares texts of different dictionaries",
+            f"{brief(expr)} compares texts of different dictionaries",
             code="MPC-0305",
             hint="map both to codes first",
             node=expr,

@@ -16,6 +16,7 @@ __all__ = [
     "Column",
     "Expr",
     "Literal",
+    "brief",
     "call",
     "column",
     "columns_of",
@@ -57,20 +58,35 @@ class Call(msgspec.Struct, frozen=True, cache_hash=True, weakref=True, tag="call
     args: tuple[Expr, ...]
 
     def __repr__(self) -> str:
-        from mpc_compiler.check.scalars import SCALARS
+        return _written(self, repr)
 
-        constant = constant_of(self)
-        if isinstance(constant, Decimal):
-            return f"{constant:f}"
-        symbol = SCALARS[self.op].symbol if self.op in SCALARS else ""
-        if symbol and len(self.args) == 2:
-            return f"({self.args[0]!r} {symbol} {self.args[1]!r})"
-        if symbol and len(self.args) == 1:
-            return f"{symbol}{self.args[0]!r}"
-        return f"{self.op}({', '.join(map(repr, self.args))})"
+
+def _written(expr: Call, shown: Callable[[Expr], str]) -> str:
+    from mpc_compiler.check.scalars import SCALARS
+
+    constant = constant_of(expr)
+    if isinstance(constant, Decimal):
+        return f"{constant:f}"
+    symbol, args = SCALARS[expr.op].symbol if expr.op in SCALARS else "", list(map(shown, expr.args))
+    if symbol and len(args) == 2:
+        return f"({args[0]} {symbol} {args[1]})"
+    return f"{symbol}{args[0]}" if symbol and len(args) == 1 else f"{expr.op}({', '.join(args)})"
 
 
 Expr = Column | Literal | Call
+
+
+def brief(expr: Expr, depth: int = 4) -> str:
+    """An expression as text for a message, without what lies deeper than so many operations.
+
+    Examples
+    --------
+    >>> brief(call("add", call("mul", column("a"), call("neg", column("b"))), literal(1)), 2)
+    '((a * ...) + 1)'
+    """
+    if not isinstance(expr, Call) or isinstance(constant_of(expr), Decimal):
+        return repr(expr)
+    return _written(expr, lambda arg: brief(arg, depth - 1)) if depth else "..."
 
 
 def column(name: str) -> Column:

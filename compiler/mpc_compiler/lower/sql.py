@@ -14,9 +14,9 @@ from sqlglot import exp
 from mpc_compiler.check import expr_type
 from mpc_compiler.check.dates import DAY, days_of, microseconds_of
 from mpc_compiler.check.texts import WHITESPACE
-from mpc_compiler.ir import Column, DType, Expr, Literal, Schema, constant_of
+from mpc_compiler.ir import Call, Column, DType, Expr, Literal, Schema, constant_of
 
-__all__ = ["held", "of_units", "scalar_sql", "truth"]
+__all__ = ["copies", "held", "of_units", "scalar_sql", "truth"]
 
 
 def _id(name: str) -> exp.Column:
@@ -301,22 +301,20 @@ def _domain_error_is_null(name: str, low: exp.Expr, *, strict: bool) -> Emit:
 
 
 def _sigmoid(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
-    """With the exponential of what is not above 0 only, so that none overflows."""
-    value, one = _double(args[0], types[0]), exp.Literal.number(1)
-    small = exp.func("exp", exp.Neg(this=exp.func("abs", value)))
-    over = exp.If(this=exp.LT(this=value.copy(), expression=exp.Literal.number(0)), true=small)
-    top = exp.Paren(this=exp.Case(ifs=[over], default=one))
-    return exp.Div(this=top, expression=exp.Paren(this=exp.Add(this=one.copy(), expression=small.copy())), typed=True)
+    """``(1 + tanh(x / 2)) / 2``: no exponential that overflows, and the number is written once."""
+    half = exp.Div(this=_double(args[0], types[0]), expression=exp.Literal.number(2), typed=True)
+    top = exp.Paren(this=exp.Add(this=exp.Literal.number(1), expression=exp.func("tanh", half)))
+    return exp.Div(this=top, expression=exp.Literal.number(2), typed=True)
 
 
-def _extreme(first: type[exp.Binary], other: type[exp.Binary]) -> Emit:
-    """NULL where either number is: then neither comparison holds."""
+def _extreme(name: str) -> Emit:
+    """NULL where either number is, which DuckDB's own functions skip."""
 
     def emit(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> exp.Expr:
-        a, b = (exp.cast(v, "BIGINT") if t.kind == "bool" else v for v, t in zip(args, types, strict=True))
-        a, b = _aligned([a, b], types)
-        case = exp.Case().when(first(this=a, expression=b), a.copy())
-        return case.when(other(this=a.copy(), expression=b.copy()), b.copy())
+        numbers = [exp.cast(v, "BIGINT") if t.kind == "bool" else v for v, t in zip(args, types, strict=True)]
+        value = exp.func(name, *_aligned(numbers, types))
+        missing = [exp.Is(this=v.copy(), expression=exp.null()) for v, t in zip(args, types, strict=True) if t.nullable]
+        return exp.Case().when(exp.or_(*missing), exp.null()).else_(value) if missing else value
 
     return emit
 
@@ -349,6 +347,14 @@ def _draw(op: str, args: Args, types: Sequence[DType], raw: Sequence[Expr]) -> e
     digits = exp.func("substring", exp.func("md5", text), _constant(1), _constant(5))
     return exp.cast(exp.Paren(this=exp.DPipe(this=_constant("0x"), expression=digits)), "BIGINT")
 
+
+def copies(node: Call, at: int) -> int:
+    """How often the SQL of an operation writes its argument of that number, about."""
+    return _COPIES.get(node.op, 1) if at == 0 or node.op in ("maximum", "minimum") else 1
+
+
+_COPIES = {"clip": 3, "floordiv": 2, "round": 4, "round_to": 4, "rescale": 2, "sqrt": 2, "log": 2, "maximum": 2,
+           "minimum": 2}  # fmt: skip
 
 _CALLS: dict[str, Emit] = {
     "add": _binary(exp.Add),
@@ -387,8 +393,8 @@ _CALLS: dict[str, Emit] = {
     "sqrt": _domain_error_is_null("sqrt", exp.Literal.number(0), strict=False),
     "exp": lambda op, args, types, raw: exp.func("exp", _double(args[0], types[0])),
     "sigmoid": _sigmoid,
-    "maximum": _extreme(exp.GTE, exp.LT),
-    "minimum": _extreme(exp.LTE, exp.GT),
+    "maximum": _extreme("greatest"),
+    "minimum": _extreme("least"),
     "sign": _sign,
     "comoment": _comoment,
     "correlation": _correlation,

@@ -6,16 +6,18 @@ sqlglot, never pasted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-from mpc_compiler.check import schema_of
+from mpc_compiler.check import expr_type, schema_of
 from mpc_compiler.errors import UnsupportedError
 from mpc_compiler.ir import (
     Agg,
     Aggregate,
     DType,
+    Expr,
+    Field,
     Filter,
     Item,
     Join,
@@ -31,7 +33,8 @@ from mpc_compiler.ir import (
     Win,
     Window,
 )
-from mpc_compiler.lower.sql import held, of_units, scalar_sql, truth
+from mpc_compiler.ir.parts import apart
+from mpc_compiler.lower.sql import copies, held, of_units, scalar_sql, truth
 
 __all__ = ["ROW", "to_sql"]
 
@@ -49,10 +52,36 @@ def to_sql(rel: Rel, items: Sequence[Item]) -> str:
     >>> print(to_sql(filtered(loans, "age > 3"), [Item("y", expression("id"))]))
     SELECT "id" AS "y" FROM (SELECT * FROM "a.loans" AS "t" WHERE COALESCE("age" > 3, FALSE)) AS "t" ORDER BY "__row"
     """
-    schema = schema_of(rel)
-    columns = [_named(scalar_sql(item.expr, schema), item.name) for item in items]
+    below, columns = _computed(_query(rel), items, schema_of(rel))
     columns = columns or [_named(exp.Literal.number(1), "__nothing")]
-    return str(exp.select(*columns).from_(_query(rel), copy=False).order_by(_id(ROW), copy=False).sql(dialect="duckdb"))
+    return str(exp.select(*columns).from_(below, copy=False).order_by(_id(ROW), copy=False).sql(dialect="duckdb"))
+
+
+def _computed(below: exp.Expr, items: Sequence[Item], schema: Schema) -> tuple[exp.Expr, list[exp.Expr]]:
+    """Items as columns, and what to select them from."""
+    below, exprs, schema = _apart(below, {item.name: item.expr for item in items}, schema)
+    return below, [_named(scalar_sql(expr, schema), name) for name, expr in exprs.items()]
+
+
+def _apart(below: exp.Expr, exprs: Mapping[str, Expr], schema: Schema) -> tuple[exp.Expr, Mapping[str, Expr], Schema]:
+    """Expressions over a query that computes their large parts of several uses, and its columns.
+
+    The text of nested extremes and roots, which write a number several times, would otherwise grow without bound.
+    """
+    names: dict[Expr, str] = {}
+    levels, left = apart(exprs, lambda part: names.setdefault(part, f"__part{len(names)}"), copies)
+    for level in levels:
+        made = [_named(scalar_sql(part, schema), name) for name, part in level.items()]
+        below = _sub(exp.select("*", *made).from_(below, copy=False))
+        schema = Schema((*schema, *(Field(name, expr_type(part, schema)) for name, part in level.items())))
+    return below, left, schema
+
+
+def _filtered(rel: Filter) -> exp.Expr:
+    names = schema_of(rel).names
+    below, exprs, schema = _apart(_query(rel.input), {"": rel.predicate}, schema_of(rel.input))
+    kept = ["*"] if len(schema) == len(names) else [*map(_id, names), _id(ROW)]
+    return _sub(exp.select(*kept).from_(below, copy=False).where(truth(exprs[""], schema), copy=False))
 
 
 def _id(name: str) -> exp.Column:
@@ -93,15 +122,10 @@ def _query(rel: Rel) -> exp.Expr:
     if isinstance(rel, Local):
         return _query(rel.input)
     if isinstance(rel, Project):
-        below = schema_of(rel.input)
-        items = [_named(scalar_sql(item.expr, below), item.name) for item in rel.items]
-        return _sub(exp.select(*items, _id(ROW)).from_(_query(rel.input), copy=False))
+        below, items = _computed(_query(rel.input), rel.items, schema_of(rel.input))
+        return _sub(exp.select(*items, _id(ROW)).from_(below, copy=False))
     if isinstance(rel, Filter):
-        return _sub(
-            exp.select("*")
-            .from_(_query(rel.input), copy=False)
-            .where(truth(rel.predicate, schema_of(rel.input)), copy=False)
-        )
+        return _filtered(rel)
     if isinstance(rel, Sort):
         names = [_id(name) for name in schema_of(rel).names]
         return _sub(exp.select(*names, _numbered([*_keys(rel.by), _id(ROW)])).from_(_query(rel.input), copy=False))

@@ -23,7 +23,7 @@ Element: TypeAlias = "Expr | np.generic"
 Limit: TypeAlias = "Fraction | float"
 """Exact, or infinite."""
 
-_MOST = 4096
+_MOST = 2048
 """Operations of one function."""
 _DEEPEST = 96
 """Operations one after another: expressions are read by recursion."""

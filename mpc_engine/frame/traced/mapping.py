@@ -11,13 +11,15 @@ import numpy as np
 from jax.experimental import enable_x64
 
 from mpc_compiler.check import schema_of
-from mpc_compiler.errors import MpcError, SchemaError, UnsupportedError
+from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import DType, Expr, Rel, call
+from mpc_compiler.ir.parts import apart
+from mpc_engine.frame.base import extended, named_by
 from mpc_engine.frame.constants import constant
+from mpc_engine.frame.place import mark
 from mpc_engine.frame.traced.arrays import Values, is_known
 from mpc_engine.frame.traced.elements import Maker
 from mpc_engine.frame.traced.lines import place_of_error
-from mpc_engine.frame.traced.parts import apart
 from mpc_engine.frame.traced.reader import Reader
 
 __all__ = ["Outputs", "read_function"]
@@ -58,7 +60,10 @@ def read_function(fn: Callable[..., Any], base: Rel, arguments: Sequence[tuple[s
     for name, aval in zip(names, closed.out_avals, strict=True):
         _one_number(name, aval)
     columns = [_put_out(make, value, aval.dtype) for value, aval in zip(found, closed.out_avals, strict=True)]
-    base, made = apart(base, dict(zip(names, columns, strict=True)))
+    levels, made = apart(dict(zip(names, columns, strict=True)), lambda part: named_by("~part", part))
+    for level in levels:
+        known = schema_of(base).names
+        base = mark(extended(base, {name: part for name, part in level.items() if name not in known}))
     return base, made if isinstance(shape, dict | tuple | list) else made[_ONLY]
 
 
@@ -114,15 +119,12 @@ def _traced(fn: Callable[..., Any], specs: Sequence[jax.ShapeDtypeStruct]) -> tu
 
     def kept(*args: Any) -> Any:
         made = fn(*args)
-        _returns(made)
-        shapes.append(made if isinstance(made, dict | tuple | list) else None)
-        return list(made.values()) if isinstance(made, dict) else made
+        wrong = _wrong_result(made)
+        shapes.append(wrong or (made if isinstance(made, dict | tuple | list) else None))
+        return [] if wrong else list(made.values()) if isinstance(made, dict) else made
 
     try:
         closed = jax.make_jaxpr(kept)(*specs)
-    except MpcError as error:
-        error.where = error.where or place_of_error(error.__traceback__)
-        raise
     except jax.errors.TracerArrayConversionError as error:
         raise UnsupportedError(
             "a function of map_jax gave its arguments to numpy",
@@ -140,27 +142,23 @@ def _traced(fn: Callable[..., Any], specs: Sequence[jax.ShapeDtypeStruct]) -> tu
     except Exception as error:
         error.add_note("map_jax calls the function with one row: every argument is one number, without rows or axes")
         raise
+    if isinstance(shapes[-1], SchemaError):
+        raise shapes[-1]
     return closed, shapes[-1]
 
 
-def _returns(made: Any) -> None:
-    """Refuse what is no number, and no dict, tuple or list of numbers."""
-    if isinstance(made, dict):
-        for name in made:
-            if not isinstance(name, str):
-                raise SchemaError(
-                    f"the function returns a dict with the key {name!r}", code="MPC-0126", hint="names of columns"
-                )
+def _wrong_result(made: Any) -> SchemaError | None:
+    """What is wrong with a result that is no number, and no dict, tuple or list of numbers."""
     values = list(made.values()) if isinstance(made, dict) else made if isinstance(made, tuple | list) else [made]
-    if not values:
-        raise SchemaError("the function returns no column", code="MPC-0126")
+    said = "" if values else "no column"
+    for name in made if isinstance(made, dict) else ():
+        if not isinstance(name, str):
+            said = f"a dict with the key {name!r}"
     for value in values:
         if not isinstance(value, bool | int | float | np.generic | np.ndarray | jax.Array):
-            raise SchemaError(
-                f"the function returns a {type(value).__name__}",
-                code="MPC-0126",
-                hint="a number for each row, or a dict or tuple of them",
-            )
+            said = said or f"a {type(value).__name__}"
+    hint = "a number for each row, or a dict or tuple of them, by names of columns"
+    return SchemaError(f"the function returns {said}", code="MPC-0126", hint=hint) if said else None
 
 
 _ONLY = "value"
