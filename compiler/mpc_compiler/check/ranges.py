@@ -116,6 +116,13 @@ def _fits(dtype: DType, name: str, node: object) -> None:
             hint="drop it, compare it with a constant at its owner, or use it as a merge key only",
             node=node,
         )
+    if dtype.numeric and dtype.kind != "bool" and (dtype.lo is None or dtype.hi is None):
+        raise RangeError(
+            f"{name!r} has no public range, so it cannot be shared",
+            code="MPC-0201",
+            hint="declare one: mpc.Source(data, ranges={'column': (lo, hi)}); clip() what was divided by what may be 0",
+            node=node,
+        )
     lo, hi = dtype.bounds
     limit = MAX_FLOAT if dtype.kind == "float" else MAX_INT
     if max(abs(lo), abs(hi)) >= limit:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Mapping
 
 from mpc_compiler.ir.expr import Call, Expr, call, column
 
-__all__ = ["apart"]
+__all__ = ["apart", "depth", "large"]
 
 LARGE = 24
 """Operations of a part that is not written twice."""
+_MOST = 512
+"""Operations of what rules may write once more."""
 Levels = list[dict[str, Expr]]
 
 
@@ -74,3 +77,34 @@ def _count(expr: Expr, uses: Counter[Expr], seen: set[Expr], copies: Callable[[C
         for at, arg in enumerate(expr.args):
             uses[arg] += copies(expr, at)
             _count(arg, uses, seen, copies)
+
+
+@functools.lru_cache(maxsize=65536)
+def depth(expr: Expr) -> int:
+    """How many operations come one after another.
+
+    Examples
+    --------
+    >>> depth(call("add", call("neg", column("a")), call("neg", column("a"))))
+    2
+    """
+    return 1 + max(map(depth, expr.args), default=0) if isinstance(expr, Call) else 0
+
+
+def large(expr: Expr) -> bool:
+    """Whether an expression has so many operations, as it is written, that a rule should not write it again.
+
+    Examples
+    --------
+    >>> x = column("x")
+    >>> for _ in range(20):
+    ...     x = call("mul", x, x)
+    >>> large(x), large(column("x"))
+    (True, False)
+    """
+    return _operations(expr) > _MOST
+
+
+@functools.lru_cache(maxsize=65536)
+def _operations(expr: Expr) -> int:
+    return 1 + sum(map(_operations, expr.args)) if isinstance(expr, Call) else 0

@@ -29,6 +29,7 @@ from mpc_compiler.ir import (
     substitute,
     transform_plan,
 )
+from mpc_compiler.ir.parts import large
 from mpc_compiler.rules.join_own_first import own_lookups, same_among
 from mpc_compiler.rules.lookups import Lookup, flat, intersects, look_up, spread, unused
 
@@ -78,6 +79,8 @@ def _step(rel: Rel) -> Rel:
     every = list(spread(lookups))
     names = [schema_of(base).names, *(lookup.names for lookup in every)]
     distinct = sum(map(len, names)) == len(set().union(*names))
+    if any(map(large, [*exprs.values(), *predicates])):
+        return rel
     if not lookups or len(owners_of(base)) > 1 or not distinct or any(intersects(at.join) for at in every):
         return rel
     return _Below(rel, exprs, predicates, base, lookups).moved() or rel

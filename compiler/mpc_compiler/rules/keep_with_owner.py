@@ -27,6 +27,7 @@ from mpc_compiler.ir import (
     substitute,
     transform_plan,
 )
+from mpc_compiler.ir.parts import large
 from mpc_compiler.rules.beside import rewrite_beside
 from mpc_compiler.rules.push_projections import KEPT
 
@@ -82,7 +83,8 @@ def _provided(rel: Rel, expr: Expr) -> tuple[Rel, str] | None:
         return _with(rel, expr)
     if isinstance(rel, Project):
         by_name = {item.name: item.expr for item in rel.items}
-        made = _provided(rel.input, substitute(expr, by_name.__getitem__))
+        below = substitute(expr, by_name.__getitem__)
+        made = None if large(below) else _provided(rel.input, below)
         if made is None:
             return None
         return _with(make(Project(made[0], rel.items)), column(made[1]), over=made[0])

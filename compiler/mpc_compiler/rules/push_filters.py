@@ -26,6 +26,7 @@ from mpc_compiler.ir import (
     transform_plan,
     walk,
 )
+from mpc_compiler.ir.parts import large
 
 __all__ = ["push_filters"]
 
@@ -79,8 +80,10 @@ def _push(rel: Rel, shared: frozenset[Rel]) -> Rel:
         return _with(below.input, conjuncts(below.predicate) + parts, shared)
     if isinstance(below, Project):
         by_name = {item.name: item.expr for item in below.items}
-        moved = [substitute(part, by_name.__getitem__) for part in parts]
-        return rebuild(below, (_with(below.input, moved, shared),))
+        moved = {part: substitute(part, by_name.__getitem__) for part in parts}
+        rest = [part for part in parts if large(moved[part])]
+        inner = rebuild(below, (_with(below.input, [moved[part] for part in parts if part not in rest], shared),))
+        return make(Filter(inner, _conjunction(rest))) if rest else inner
     if isinstance(below, Sort):
         return rebuild(below, (_with(below.input, parts, shared),))
     if isinstance(below, Aggregate) and below.keys:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mpc_engine.frame.traced import logic, numbers
 from mpc_engine.frame.traced.elements import Element, Maker
 
-__all__ = ["ARRAYS", "Values", "is_known", "settled"]
+__all__ = ["ARRAYS", "Values", "is_known", "limited", "settled"]
 
 Values = NDArray[Any]
 """An array of constants, or of objects: numpy scalars and expressions."""
@@ -38,6 +38,12 @@ def _objects(values: Values) -> Values:
     return made
 
 
+def limited(make: Maker, shape: Sequence[int]) -> None:
+    """Refuse arrays that are too large to be written out."""
+    if math.prod(shape) > _MOST:
+        raise make.refused(f"an array of {math.prod(shape)} numbers in each row", f"at most {_MOST}")
+
+
 Array = Callable[[Maker, Any, Sequence[Values]], Values]
 
 
@@ -49,8 +55,7 @@ def _broadcast(make: Maker, eqn: Any, args: Sequence[Values]) -> Values:
     inner: list[int] = [1] * len(shape)
     for axis, size in zip(axes, args[0].shape, strict=True):
         inner[axis] = size
-    if math.prod(shape) > _MOST:
-        raise make.refused(f"an array of {math.prod(shape)} numbers in each row", f"at most {_MOST}")
+    limited(make, shape)
     return np.broadcast_to(args[0].reshape(inner), shape)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from mpc_compiler.check import expr_type
 from mpc_compiler.errors import MpcError, UnsupportedError
 from mpc_compiler.ir import Call, DType, Expr, Literal, Schema, call, constant_of, literal
+from mpc_compiler.ir.parts import depth
 from mpc_engine.frame.constants import constant, exact_constant
 from mpc_engine.frame.place import mark
 
@@ -57,7 +58,7 @@ class Maker:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._depth: dict[Expr, int] = {}
+        self._made: set[Expr] = set()
         self.place = ""
 
     def type(self, element: Element) -> DType:
@@ -118,8 +119,8 @@ class Maker:
         among = args if alike is None else alike
         exprs = [self.written(arg, among) for arg in args]
         made = call(op, *exprs)
-        if made not in self._depth:
-            self._depth[made] = 1 + max((self._depth.get(arg, 0) for arg in exprs), default=0)
+        if made not in self._made:
+            self._made.add(made)
             self._bounded(made)
             mark(made, self.place)
         try:
@@ -130,7 +131,7 @@ class Maker:
         return made
 
     def _bounded(self, made: Call) -> None:
-        many, deep = len(self._depth) > _MOST, self._depth[made] > _DEEPEST
+        many, deep = len(self._made) > _MOST, depth(made) > _DEEPEST
         if many or deep:
             raise UnsupportedError(
                 f"the function needs more than {_MOST} operations"

@@ -83,6 +83,17 @@ def _compared(op: str) -> Rule:
     return lambda make, eqn, args: logic.compared(make, op, *args)
 
 
+def _ordered(op: str) -> Rule:
+    """A comparison of sorting functions, for which missing numbers are the largest."""
+
+    def rule(make: Maker, eqn: Any, args: Sequence[Element]) -> Element:
+        if any(map(make.nullable, args)):
+            raise make.refused("an order of numbers that may be missing", "jnp.where(jnp.isnan(x), ..., x) first")
+        return logic.compared(make, op, *args)
+
+    return rule
+
+
 def _ceil(make: Maker, x: Element) -> Element:
     return numbers.negated(make, numbers.floor(make, numbers.negated(make, x)))
 
@@ -119,6 +130,8 @@ ELEMENTWISE: Mapping[str, Rule] = {
     "le": _compared("le"),
     "gt": _compared("gt"),
     "ge": _compared("ge"),
+    "lt_to": _ordered("lt"),
+    "le_to": _ordered("le"),
     "and": _flags(logic.both),
     "or": _flags(logic.either),
     "xor": _flags(_different),
@@ -152,7 +165,7 @@ HINTS: Mapping[str, str] = {
     **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan", "atan2", "sinh", "cosh", "asinh", "acosh"), _OWNER),
     **dict.fromkeys(("erf", "erfc", "erf_inv", "lgamma", "digamma", "cbrt", "atanh"), _OWNER),
     **dict.fromkeys(("sort", "top_k"), "jnp.minimum and jnp.maximum; df.sort_values and df.rank order rows"),
-    **dict.fromkeys(("gather", "scatter", "scatter-add", "lt_to", "le_to"), _FEW),
+    **dict.fromkeys(("gather", "scatter", "scatter-add"), _FEW),
     **dict.fromkeys(("random_bits", "threefry2x32", "random_seed", "random_wrap"), "no random numbers of a row's own"),
     **dict.fromkeys(
         ("pure_callback", "io_callback", "debug_callback"), "no Python at run time: the parties get expressions"

@@ -90,6 +90,10 @@ def where(make: Maker, test: Element, then: Element, other: Element) -> Element:
         return then if test else other
     if _same(then, other):
         return then
+    if isinstance(test, Call) and test.op == "eq" and _same(test.args[0], other):
+        same = constant_of(test.args[1])  # what sorting functions do to have one 0 only
+        if isinstance(then, np.generic) and isinstance(same, int | float) and value_of(then) == same:
+            return other
     if isinstance(test, Call) and test.op == "not":
         test, then, other = test.args[0], other, then
     if isinstance(then, np.bool_) or isinstance(other, np.bool_):

@@ -104,7 +104,7 @@ def _takes(fn: Callable[..., Any], names: Sequence[str]) -> None:
         signature.bind(*names)
     except TypeError as error:
         raise SchemaError(
-            f"the function does not take {len(names)} arguments, one for each of {', '.join(names)}: {error}",
+            f"the function does not take {', '.join(names)} as its arguments: {error}",
             code="MPC-0126",
             hint="as many columns as the function has parameters, in their order",
         ) from None
@@ -132,7 +132,7 @@ def _traced(fn: Callable[..., Any], specs: Sequence[jax.ShapeDtypeStruct]) -> tu
             hint="jax.numpy has the same functions: jnp.log instead of np.log",
             where=place_of_error(error.__traceback__),
         ) from error
-    except (jax.errors.ConcretizationTypeError, jax.errors.NonConcreteBooleanIndexError) as error:
+    except _DECISIONS as error:
         raise UnsupportedError(
             "a function of map_jax asked for a value, as an if, float() or a slice does",
             code="MPC-0310",
@@ -145,6 +145,13 @@ def _traced(fn: Callable[..., Any], specs: Sequence[jax.ShapeDtypeStruct]) -> tu
     if isinstance(shapes[-1], SchemaError):
         raise shapes[-1]
     return closed, shapes[-1]
+
+
+_DECISIONS = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
 
 
 def _wrong_result(made: Any) -> SchemaError | None:

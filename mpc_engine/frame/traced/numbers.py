@@ -166,7 +166,7 @@ def changed_kind(make: Maker, x: Element, source: np.dtype[np.generic], target: 
         return make.call("int", x)
     if target.kind == "f":
         return x
-    whole = x if make.type(x).kind == "int" else make.call("int", x)
+    whole = x if make.type(x).kind == "int" and not make.nullable(x) else make.call("int", x)
     lo, hi = make.limits(whole)
     ends = np.iinfo(str(target))
     if lo < ends.min or hi > ends.max:

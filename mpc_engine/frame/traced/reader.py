@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import core
 
-from mpc_engine.frame.traced.arrays import ARRAYS, Values, is_known, settled
+from mpc_engine.frame.traced.arrays import ARRAYS, Values, is_known, limited, settled
 from mpc_engine.frame.traced.elements import Element, Maker
 from mpc_engine.frame.traced.elementwise import ELEMENTWISE, HINTS
 from mpc_engine.frame.traced.lines import of_library, place_of
@@ -88,6 +88,7 @@ class Reader:
     def _each(self, eqn: Any, args: Sequence[Values]) -> Values:
         """An equation number by number."""
         shape, dtype = eqn.outvars[0].aval.shape, eqn.outvars[0].aval.dtype
+        limited(self._make, shape)
         spread = [np.broadcast_to(values, shape) for values in args]
         made = np.empty(shape, object)
         for at in np.ndindex(shape):
