@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Lazy",
     "Runner",
+    "added",
     "beside",
     "common",
     "extended",
@@ -191,6 +192,26 @@ def _digest(*what: object) -> str:
         f"{part.op}({','.join(map(_digest, part.args))})" if isinstance(part, Call) else repr(part) for part in what
     ]
     return hashlib.sha256(";".join(parts).encode()).hexdigest()[:12]
+
+
+def added(base: Rel, name: str, made_of: Callable[[str], object]) -> tuple[str, bool]:
+    """A name for a column of ``base``, and whether ``base`` has it: over the same rows, made of the same.
+
+    Parameters
+    ----------
+    base : Rel
+    name : str
+        What it is best called: a column of that name may be there that was made of other rows, before a filter.
+    made_of : callable
+        What a node that adds it says of it, by its name; see :func:`_added`.
+    """
+    there = {key: source for _, steps in _grown(base) for step in steps for key, source in _added(step).items()}
+    taken, count, made = set(schema_of(base).names), 1, name
+    while made in taken:
+        if there.get(made) == made_of(made):
+            return made, True
+        made, count = f"{name}~{count}", count + 1
+    return made, False
 
 
 def fresh(base: Rel, name: str) -> str:

@@ -136,9 +136,10 @@ def _nulls(left: Rel, right: Rel, on: tuple[tuple[str, ...], tuple[str, ...]]) -
 
 def _in_order_of_keys(base: Rel, on: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[Rel, dict[str, Expr]]:
     """An outer join as pandas orders it, and the keys of both sides as one, by the left names."""
-    keys = {f"{a}~key": call("fillna", column(a), column(b)) for a, b in zip(*on, strict=True)}
+    names = {fresh(base, f"{a}~key"): (a, b) for a, b in zip(*on, strict=True)}
+    keys = {name: call("fillna", column(a), column(b)) for name, (a, b) in names.items()}
     made = mark(make(Sort(extended(base, keys), tuple(SortBy(name) for name in keys))))
-    return made, {name.removesuffix("~key"): column(name) for name in keys}
+    return made, {a: column(name) for name, (a, _) in names.items()}
 
 
 def _named(indicator: bool | str, items: dict[str, Expr]) -> str:

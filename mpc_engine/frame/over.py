@@ -9,7 +9,7 @@ from typing import TypeAlias
 from mpc_compiler.check import expr_type, schema_of
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Column, Expr, Rel, SortBy, Win, Window, call, column, literal, make
-from mpc_engine.frame.base import extended, named_by
+from mpc_engine.frame.base import added, extended, named_by
 from mpc_engine.frame.place import mark
 
 __all__ = ["ALL", "BEFORE", "RANKS", "TOTALS", "Made", "Over", "Rows", "frame_of"]
@@ -124,11 +124,15 @@ class Over:
         partition = tuple(names[: len(self.keys)])
         order = (SortBy(names[len(self.keys)], ascending),) if by is not None else ()
         of = None if expr is None else names[-1]
+
+        def win(name: str) -> Win:
+            return Win(name, function, of, param, rows, peers)
+
         name = named_by(function, partition, order, of, param, rows, peers)
-        if name in schema_of(base).names:
+        name, there = added(base, name, lambda name: (partition, order, win(name)))
+        if there:
             return base, column(name)
-        win = Win(name, function, of, param, rows, peers)
-        return mark(make(Window(base, partition, order, (win,)))), column(name)
+        return mark(make(Window(base, partition, order, (win(name),)))), column(name)
 
     def _masked(self, value: Expr, *needed: Expr) -> Expr:
         """``value`` where no key is missing, nor what it is computed from."""
@@ -144,10 +148,17 @@ _RANKS = {"dense": "dense_rank"}
 
 def _columns(base: Rel, exprs: Sequence[Expr]) -> tuple[Rel, list[str]]:
     """``base`` with a column for each expression, and their names."""
-    names = [expr.name if isinstance(expr, Column) else named_by("value", expr) for expr in exprs]
-    have = set(schema_of(base).names)
-    new = {name: expr for name, expr in zip(names, exprs, strict=True) if name not in have}
+    names, new = [], {}
+    for expr in exprs:
+        name, there = (expr.name, True) if isinstance(expr, Column) else _value(base, expr)
+        names.append(name)
+        if not there:
+            new[name] = expr
     return extended(base, new), names
+
+
+def _value(base: Rel, expr: Expr) -> tuple[str, bool]:
+    return added(base, named_by("value", expr), lambda _: expr)
 
 
 def frame_of(window: int, min_periods: int | None, *, center: bool = False) -> tuple[Rows, int]:

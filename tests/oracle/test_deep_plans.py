@@ -117,6 +117,30 @@ def test_windows_without_an_order_follow_the_merged_rows(session_for: SessionFor
         assert both.i.cumsum().collect().tolist() == want.i.cumsum().tolist()
 
 
+def test_a_window_of_fewer_rows_is_another_column(session_for: SessionFor) -> None:
+    """Found by random plans: a filter kept the row numbers of before it, and a second one read them."""
+    table, want = session_for("plaintext", "threads", pushdown=True).table("a.skew"), TABLES["a.skew"]
+    for frame in (table, want):
+        last = frame.drop_duplicates(["s"], keep="last").drop_duplicates(["s"], keep="first")
+        late = frame.assign(i=frame.i * 3)
+        late = late.assign(new=(late.i + 1).cumsum()).assign(i=late.i * 2)
+        late = late.assign(newer=(late.i + 1).cumsum())
+        found = last.id, late[late.i > 0].newer.cumsum(), late.new
+        if frame is table:
+            got = [series.collect().tolist() for series in found]
+    assert got == [series.tolist() for series in found]
+
+
+def test_many_rows_may_match_where_a_side_is_empty(session_for: SessionFor) -> None:
+    """Found by random plans: pairs of rows were looked for among none."""
+    table = session_for("aby3", "threads", pushdown=True).table
+    frames = []
+    for left, right in (("a.skew", "b.none"), ("a.none", "b.nulls")):
+        one, other = table(left).head(5), table(right).head(6)
+        frames.append(one.merge(other, how="left", left_on="i", right_on="n", max_rows=30))
+    assert [len(found) for found in mpc.collect(*frames)] == [5, 0]
+
+
 def batches(size: int = BATCH) -> st.SearchStrategy[list[Plan]]:
     return st.lists(deep_plans(), min_size=size, max_size=size)
 

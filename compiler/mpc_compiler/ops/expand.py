@@ -80,6 +80,9 @@ def expand(left: Side, right: Side, most: int) -> Pairs:
     [(0, 0), (0, 1), (2, 0), (2, 1)]
     """
     rows, width = len(left.words[0]), max((most - 1).bit_length(), 1)
+    if not rows or not len(right.words[0]):
+        ours, theirs = ([jnp.zeros(most, array.dtype) for array in side.payload] for side in (left, right))
+        return Pairs(jnp.zeros(most, jnp.bool_), ours, theirs, jnp.ones((), jnp.bool_))
     words, number, size, last, payload = _numbered(right)
     ends = [*words, ~last]
     found, (count,) = lookup(ends, [*left.words, jnp.zeros(rows, jnp.bool_)], [size], [*right.bits, 1])
