@@ -15,6 +15,7 @@ from mpc_compiler.ir import (
     literal,
     make,
 )
+from mpc_compiler.powers import OTHER_FUNCTIONS
 from mpc_engine.frame.accessors import DateParts, TextMethods
 from mpc_engine.frame.base import Lazy, Runner, beside, common, one_session, public_length
 from mpc_engine.frame.constants import constant, exact_constant, no_branch
@@ -142,6 +143,8 @@ class Series(Operators, Reductions, Windowed):
     def __array_ufunc__(self, ufunc: np.ufunc, method: Text, *inputs: Any, **kwargs: Any) -> Series:
         if method == "__call__" and not kwargs and len(inputs) == 1 and ufunc.__name__ in _UNARY:
             return self._apply(_UNARY[ufunc.__name__])
+        if method == "__call__" and not kwargs and len(inputs) == 1 and ufunc.__name__ in OTHER_FUNCTIONS:
+            return self._made(self._base, OTHER_FUNCTIONS[ufunc.__name__](self._expr))
         if method == "__call__" and not kwargs and ufunc.__name__ in ("square", "power") and inputs[0] is self:
             return super().__pow__(inputs[1] if len(inputs) > 1 else 2)
         if method == "__call__" and not kwargs and len(inputs) == 2 and ufunc.__name__ in _PAIRS:
@@ -151,7 +154,7 @@ class Series(Operators, Reductions, Windowed):
         raise UnsupportedError(
             f"numpy.{ufunc.__name__} is not supported on secret columns",
             code="MPC-0301",
-            hint=f"supported: {', '.join(_UNARY | _PAIRS)}",
+            hint=f"supported: {', '.join((*_UNARY, *OTHER_FUNCTIONS, *_PAIRS))}",
         )
 
     def abs(self) -> Series:

@@ -183,7 +183,7 @@ CASES: dict[str, tuple[Rule, Plan]] = {
     "place_scans": (place_scans, plan_of(filtered(loans, "age > 3"))),
     "keep_with_owner": (
         keep_with_owner,
-        plan_of(make(Filter(joined, call("gt", call("log", column("age")), column("balance"))))),
+        plan_of(make(Filter(joined, call("gt", call("draw", column("age"), literal(1)), column("balance"))))),
     ),
     "choose_joins": (choose_joins, plan_of(make(Join(Local("a", loans), Local("b", accounts), ("id",), ("key",))))),
     "choose_joins_outer": (

@@ -180,8 +180,8 @@ def test_what_is_not_supported(loans: mpc.DataFrame, act: Callable[[Any], Any], 
 
 
 def test_an_operation_over_two_owners_that_only_one_could_do(joint: mpc.DataFrame) -> None:
-    message = "'log' over columns of bank and bureau cannot be computed on secrets"
-    refused(UnsupportedError, "MPC-0303", message, lambda: np.log(joint.amount + joint.score))
+    message = "'upper' over columns of bank and bureau cannot be computed on secrets"
+    refused(UnsupportedError, "MPC-0303", message, lambda: joint.purpose.where(joint.score > 50).str.upper())
     message = "cannot divide by the secret score with range"
     refused(UnsupportedError, "MPC-0306", message, lambda: (joint.amount / joint.score).collect())
 

@@ -28,13 +28,11 @@ __all__ = [
     "divided_by_constant",
     "ends_of",
     "extreme",
-    "function",
     "kind_of_numbers",
     "magnitude",
     "nonzero",
     "range_of",
     "rescaled",
-    "root",
     "rounded",
     "scale_of",
     "sign",
@@ -284,15 +282,6 @@ def _shifted(units: int, digits: int) -> int:
     return size if units >= 0 else -size
 
 
-def root(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
-    """Missing below 0."""
-    kind_of_numbers(name, types)
-    a = ends_of(types[0], "float")
-    if a is None:
-        return DType("float", True)
-    return bounded("float", types[0].nullable or a[0] < 0, (math.sqrt(max(a[0], 0)), math.sqrt(max(a[1], 0))))
-
-
 def rounded(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
     """A number to a constant number of places, or to none."""
     kind, a = kind_of_numbers(name, types[:1]), range_of(types[0])
@@ -329,18 +318,3 @@ def correlation(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DTyp
     """Covariance and two variances; missing where a variance is 0."""
     kind_of_numbers(name, types)
     return DType("float", True, -1.0, 1.0)
-
-
-def function(bound: Callable[[float, float], tuple[float, float]]) -> Rule:
-    """The rule of a function with real values; missing where it may have none."""
-
-    def rule(name: str, types: Sequence[DType], args: Sequence[Expr]) -> DType:
-        kind_of_numbers(name, types)
-        a = ends_of(types[0], "float")
-        try:
-            bounds = None if a is None else bound(float(a[0]), float(a[1]))
-        except (ValueError, OverflowError):
-            bounds = None
-        return bounded("float", True if bounds is None else types[0].nullable, bounds)
-
-    return rule

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from mpc_compiler.check.division import plan_division
@@ -154,6 +155,8 @@ def _expression(expr: Expr, schema: Schema) -> None:
         plan_division(expr, types, result)
     if expr.op in ("floordiv", "mod"):
         _whole_division(expr, types)
+    if expr.op == "exp":
+        _exponent(expr, types[0])
     if expr.op == "mul" and result.kind == "float" and all(constant_of(arg) is None for arg in expr.args):
         _product(expr, types)
     if expr.op in (*_COMPARISONS, "isin", "where", "fillna"):
@@ -193,6 +196,17 @@ def _whole_division(expr: Call, types: list[DType]) -> None:
             f"{brief(expr)} divides what may be {max(abs(low), abs(high)):g}",
             code="MPC-0202",
             hint="declare a tighter range, or do it at the owner",
+            node=expr,
+        )
+
+
+def _exponent(expr: Call, dtype: DType) -> None:
+    largest, most = dtype.limits[1], math.log(MAX_FLOAT)
+    if largest >= most:
+        raise RangeError(
+            f"{expr!r} of what may be {largest:g}; fixed point holds exponentials of less than {most:.4g}",
+            code="MPC-0202",
+            hint="declare a tighter range, clip(upper=) the argument, or take the exponential at the owner",
             node=expr,
         )
 

@@ -25,13 +25,11 @@ from mpc_compiler.check.arithmetic import (
     divided_by_constant,
     ends_of,
     extreme,
-    function,
     kind_of_numbers,
     magnitude,
     nonzero,
     range_of,
     rescaled,
-    root,
     rounded,
     scale_of,
     sign,
@@ -49,6 +47,7 @@ from mpc_compiler.check.texts import (
     substring,
     tested_text,
 )
+from mpc_compiler.check.transcendental import exponential, logarithm, logistic, root
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import FRACTION_BITS, Call, DType, Expr, Literal, constant_of
 from mpc_compiler.ir.types import Kind, text_of
@@ -224,11 +223,6 @@ def computable(expr: Expr) -> bool:
     return SCALARS[expr.op].secret
 
 
-def _sigmoid(x: float) -> float:
-    small = math.exp(-abs(x))
-    return (1 if x >= 0 else small) / (1 + small)
-
-
 DRAWS = 1 << 20
 """How many different numbers ``draw`` gives."""
 
@@ -280,10 +274,10 @@ SCALARS: dict[str, ScalarOp] = {
     "startswith": ScalarOp("", tested_text, secret=False),
     "endswith": ScalarOp("", tested_text, secret=False),
     "contains": ScalarOp("", tested_text, secret=False),
-    "log": ScalarOp("", function(lambda lo, hi: (math.log(lo), math.log(hi))), secret=False, takes=1),
-    "exp": ScalarOp("", function(lambda lo, hi: (math.exp(lo), math.exp(hi))), secret=False, takes=1),
+    "log": ScalarOp("", logarithm, takes=1),
+    "exp": ScalarOp("", exponential, takes=1),
     "sqrt": ScalarOp("", root, takes=1),
-    "sigmoid": ScalarOp("", function(lambda lo, hi: (_sigmoid(lo), _sigmoid(hi))), takes=1),
+    "sigmoid": ScalarOp("", logistic, takes=1),
     "maximum": ScalarOp("", extreme(max)),
     "minimum": ScalarOp("", extreme(min)),
     "sign": ScalarOp("", sign, takes=1),

@@ -49,6 +49,7 @@ from mpc_compiler.ir import (
 )
 from mpc_compiler.ops.quotient import ERROR
 from mpc_compiler.ops.rational import fraction_of, rational_error
+from mpc_compiler.ops.transcendental import EXP_ABSOLUTE, EXP_RELATIVE, LOG_ERROR
 
 __all__ = ["error_bound"]
 
@@ -265,10 +266,31 @@ def _truncated(found: _Expression, expr: Call, errors: Sequence[float]) -> float
 
 
 def _root(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
-    high = max(_largest(found.type(expr.args[0])), 1.0)
-    error = errors[0] + _as_float(found.type(expr.args[0]))
+    """The roots of two numbers differ by the root of their difference at most, and by it over the larger root."""
+    dtype = found.type(expr.args[0])
+    high, least = max(_largest(dtype), 1.0), float(dtype.limits[0])
+    error = errors[0] + _as_float(dtype)
     halves = max(math.ceil((math.log2(high) + 1 - 26) / 2), 0)
-    return math.sqrt(error) + math.sqrt(high) * 2.0**-16 + 2.0**-17 + (2.0 ** (halves - 8) if halves else 0.0)
+    moved = min(math.sqrt(error), error / math.sqrt(least)) if least > 0 else math.sqrt(error)
+    return moved + math.sqrt(high) * 2.0**-16 + 2.0**-17 + (2.0 ** (halves - 8) if halves else 0.0)
+
+
+def _log(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
+    """A relative error below it is an absolute one above; no bound where the number may be as small as its error."""
+    dtype = found.type(expr.args[0])
+    least = dtype.limits[0]
+    if dtype.kind != "float" and not errors[0]:
+        return LOG_ERROR + UNIT / 2
+    if least <= errors[0]:
+        return math.inf
+    return -math.log1p(-errors[0] / least) + LOG_ERROR
+
+
+def _exp(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
+    """An absolute error below it is a relative one above."""
+    dtype = found.type(expr.args[0])
+    error, largest = errors[0] + _as_float(dtype), math.exp(dtype.limits[1])
+    return largest * (math.expm1(error) + math.exp(error) * EXP_RELATIVE) + EXP_ABSOLUTE
 
 
 def _sigmoid(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
@@ -305,5 +327,7 @@ _RULES: dict[str, Rule] = {
     "sigmoid": _sigmoid,
     "maximum": _passed,
     "minimum": _passed,
+    "log": _log,
+    "exp": _exp,
     "comoment": _spread,
 }

@@ -1,4 +1,4 @@
-"""Arithmetic of secret numbers: sums, products, quotients, roots, and covariances of them."""
+"""Arithmetic of secret numbers: sums, products, quotients, and covariances of them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,7 @@ __all__ = [
     "multiply",
     "nonzero",
     "number_as",
-    "sigmoid",
-    "sqrt",
+    "times_whole",
     "whole_bounds",
 ]
 
@@ -112,7 +111,7 @@ def _times_constant(value: Array, dtype: DType, factor: Fraction) -> Array:
     """A number times a public fraction, as a fixed-point number."""
     factor /= dtype.unit
     if factor.denominator == 1 and abs(factor) <= _SMALL:
-        return _times(value.astype(jnp.float64), factor.numerator)
+        return times_whole(value.astype(jnp.float64), factor.numerator)
     if dtype.kind == "bool":
         value = value.astype(jnp.int64)
     most = max(map(abs, dtype.bounds)) + (SLACK if dtype.kind == "float" else 0)
@@ -122,7 +121,7 @@ def _times_constant(value: Array, dtype: DType, factor: Fraction) -> Array:
 _SMALL = 1 << 12
 
 
-def _times(value: Array, factor: int) -> Array:
+def times_whole(value: Array, factor: int) -> Array:
     """``factor * value`` by additions."""
     total, power, left = jnp.zeros_like(value), value, abs(factor)
     while left:
@@ -164,40 +163,6 @@ def nonzero(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Exp
     bits = int((most + SLACK) * 2**FRACTION_BITS if types[0].kind == "float" else most).bit_length() + 1
     present = compare(value, jnp.zeros((), value.dtype), "ne", bits=min(bits, 64))
     return Column(value, present if args[0].valid is None else present & args[0].valid)
-
-
-_ROOT_BITS = 26
-"""``numeric.sqrt`` takes values below two to this."""
-
-
-def sqrt(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-    """Square root, missing below 0: within ``2**-16`` of it relatively and ``2**-17`` absolutely.
-
-    A range beyond ``4**13``, what ``numeric.sqrt`` takes, is divided by a public ``4**j`` first, whose rounding moves
-    the root of a value near 0 by at most ``2**(j-8)``.
-    """
-    value, valid = number_as(args[0].value, types[0], result), args[0].valid
-    low, high = types[0].limits
-    if low < 0:
-        inside = value >= 0
-        valid = inside if valid is None else valid & inside
-        value = jnp.where(inside, value, 0.0)
-    bits = max(numeric.power_of_two_above(max(float(high), 0.0) + SLACK), 1)
-    halves = max(-(-(bits - _ROOT_BITS) // 2), 0)
-    scaled = value * 4.0**-halves if halves else value
-    return Column(_times(numeric.sqrt(scaled, high=min(bits, _ROOT_BITS)), 2**halves), valid)
-
-
-_FAR = 2.0**20
-"""``numeric.sigmoid`` takes values below ``2**26``; here it is 0 or 1 long before."""
-
-
-def sigmoid(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-    """``1 / (1 + exp(-x))`` within ``2**-13``."""
-    value = number_as(args[0].value, types[0], result)
-    if max(map(abs, types[0].limits)) > _FAR:
-        value = jnp.clip(value, -_FAR, _FAR)
-    return Column(numeric.sigmoid(value), args[0].valid)
 
 
 _MOST_ROWS = 1 << 20

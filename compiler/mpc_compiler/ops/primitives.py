@@ -21,6 +21,7 @@ from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.ops.product import PRODUCTS, ring_matmul
 from mpc_compiler.ops.rational import RATIONAL, fraction_of, rational_error, times_rational
 from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
+from mpc_compiler.ops.transcendental import TRANSCENDENTAL, bounded_exp, bounded_log
 
 __all__ = [
     "FRACTION_BITS",
@@ -28,6 +29,8 @@ __all__ = [
     "REPRESENTATIONS",
     "PrimitiveInfo",
     "adapt",
+    "bounded_exp",
+    "bounded_log",
     "compact",
     "compare",
     "decode_fixed",
@@ -52,10 +55,11 @@ PRIMITIVES: dict[str, PrimitiveInfo] = {
     **OWNED,
     **FIXED,
     **RATIONAL,
+    **TRANSCENDENTAL,
 }
 """The primitives by name. The order is fixed; names are part of what parties compare before they start."""
 
-REPRESENTATIONS = frozenset((*FIXED, *RATIONAL))
+REPRESENTATIONS = frozenset((*FIXED, *RATIONAL, *TRANSCENDENTAL))
 """Primitives that SPU gets as work on the integers behind fixed-point numbers; constants have none before they run."""
 
 

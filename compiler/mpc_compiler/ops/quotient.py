@@ -8,24 +8,19 @@ likewise); everything after it is products and truncations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import jax.numpy as jnp
-import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from mpc_compiler.ops.define import FRACTION_BITS
 from mpc_compiler.ops.elementwise import compare
 from mpc_compiler.ops.fixed import decode_fixed, encode_fixed
-from mpc_compiler.ops.rational import cut
+from mpc_compiler.ops.size import Size, cut_far
 
 __all__ = ["ERROR", "quotient"]
 
 ERROR = 2.0**-16
 """Bound of the absolute error of :func:`quotient`."""
 _MOST = 1 << 61
-_COARSE = 16
-_CUTTABLE = 1 << 59
 _NORMAL = 40
 """The divisor is normalised to ``2**40 <= d < 2**41``, its quotients of at most 18 bits then fit the ring."""
 _WHOLE = 18
@@ -79,7 +74,7 @@ def quotient(num: Array, den: Array, *, num_max: int, den_bounds: tuple[int, int
     num, den = jnp.asarray(num), jnp.asarray(den)
     if low < 0:
         num, den, low, high = _signed(num, den, low, high)
-    size = _Size.of(den, max(low, 1), high)
+    size = Size.of(den, max(low, 1), high)
     if low < 1:
         present = size.least
         num, den = jnp.where(present, num, 0), jnp.where(present, den, 1)
@@ -98,7 +93,7 @@ def quotient(num: Array, den: Array, *, num_max: int, den_bounds: tuple[int, int
     for more, places in ((0, _places(bits) if direct else []), (FRACTION_BITS, _places(FRACTION_BITS + 1))):
         result, left = result << more, left << more
         for place in places:
-            digit = _digit(_cut(left, _NORMAL + place - FRACTION_BITS), inverse)
+            digit = _digit(cut_far(left, _NORMAL + place - FRACTION_BITS), inverse)
             result, left = result + (digit << place), left - digit * (normal << place)
     return decode_fixed(result)
 
@@ -110,16 +105,7 @@ def _places(bits: int) -> list[int]:
 
 def _digit(scaled: Array, inverse: Array) -> Array:
     """A whole number within 1.75 of ``scaled / m``, for fixed-point ``scaled`` below ``2**14``."""
-    return _cut(encode_fixed(decode_fixed(scaled) * inverse), FRACTION_BITS)
-
-
-def _cut(value: Array, bits: int, most: int = 0) -> Array:
-    if most >= _CUTTABLE and bits:
-        return lax.shift_right_arithmetic(value, jnp.int64(min(bits, 63)))
-    while bits:
-        piece = min(bits, _COARSE)
-        value, bits = cut(value, piece), bits - piece
-    return value
+    return cut_far(encode_fixed(decode_fixed(scaled) * inverse), FRACTION_BITS)
 
 
 def _reciprocal(m: Array) -> Array:
@@ -138,62 +124,3 @@ def _signed(num: Array, den: Array, low: int, high: int) -> tuple[Array, Array, 
     negative = compare(den, jnp.zeros((), jnp.int64), "lt", bits=most.bit_length() + 1)
     sign = 1 - 2 * negative.astype(jnp.int64)
     return num * sign, den * sign, 0, most
-
-
-@dataclass(frozen=True)
-class _Size:
-    """Between which powers of two a secret number lies, as secret numbers.
-
-    Parameters
-    ----------
-    first : int
-        The smallest exponent e with ``2**e <= den < 2**(e+1)`` that is possible.
-    steps : Array
-        int64 [k, n] of 0 and 1: whether ``den >= 2**(first + 1 + i)``.
-    least : Array
-        bool [n]: whether ``den >= 2**first``.
-    """
-
-    first: int
-    steps: Array
-    least: Array
-
-    @staticmethod
-    def of(den: Array, low: int, high: int) -> _Size:
-        """By one batch of comparisons."""
-        first, last = low.bit_length() - 1, max(high, 1).bit_length() - 1
-        powers = np.array([1 << e for e in range(first, last + 1)], np.int64).reshape((-1,) + (1,) * den.ndim)
-        wide = jnp.broadcast_to(den[None], (len(powers), *den.shape))
-        flags = compare(wide, jnp.broadcast_to(powers, wide.shape), "ge", bits=max(high, 1).bit_length() + 1)
-        return _Size(first, flags[1:].astype(jnp.int64), flags[0])
-
-    def choose(self, values: list[int]) -> Array:
-        """``values[e - first]``: local, since the increments are public."""
-        changes = np.diff(np.array(values, np.int64)).reshape((-1,) + (1,) * self.least.ndim)
-        return values[0] + jnp.sum(self.steps * changes, axis=0)
-
-    def below(self, bits: int) -> Array:
-        """1 where ``den < 2**bits``, else 0."""
-        at = bits - self.first - 1
-        if at < 0:
-            return jnp.zeros_like(self.least, jnp.int64)
-        return 1 - self.steps[at] if at < len(self.steps) else jnp.ones_like(self.least, jnp.int64)
-
-    def scaled(self, value: Array, target: int, most: int) -> Array:
-        """``value * 2**(target - e)``, off by less than 2, for ``|value| <= most``.
-
-        What may be too large is truncated first, coarsely. Then the result is below ``2**44`` in size, so that it fits
-        the ring before its last truncation; if ``target >= e`` in any case, it is exact.
-        """
-        exponents = [e - target for e in range(self.first, self.first + len(self.steps) + 1)]
-        if exponents[-1] <= 0:
-            return value * self.choose([1 << -e for e in exponents])
-        total = jnp.zeros_like(value)
-        for level in range(exponents[-1] // _COARSE + 1):
-            mine = [max(e, 0) // _COARSE == level for e in exponents]
-            if any(mine):
-                factors = [
-                    1 << (_COARSE * (level + 1) - e) if own else 0 for e, own in zip(exponents, mine, strict=True)
-                ]
-                total = total + _cut(value, _COARSE * level, most) * self.choose(factors)
-        return cut(total, _COARSE)

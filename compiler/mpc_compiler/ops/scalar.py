@@ -24,12 +24,11 @@ from mpc_compiler.ops.arithmetic import (
     multiply,
     nonzero,
     number_as,
-    sigmoid,
-    sqrt,
     whole_bounds,
 )
 from mpc_compiler.ops.calendar import part_of_date
 from mpc_compiler.ops.comparison import CODED, aligned_codes, code_of, coded_args, compared, extreme, isin, sign
+from mpc_compiler.ops.functions import exp, log, sigmoid, sqrt
 from mpc_compiler.ops.rounding import rescale, rounded, to_int, whole_division
 from mpc_compiler.ops.table import Column, Table, cleared
 from mpc_compiler.ops.text import evaluate_text
@@ -272,4 +271,6 @@ _OPS: dict[str, Op] = {
     "maximum": extreme(largest=True),
     "minimum": extreme(largest=False),
     "sign": sign,
+    "log": log,
+    "exp": exp,
 }

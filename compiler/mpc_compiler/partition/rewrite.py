@@ -12,6 +12,8 @@ import numpy as np
 from jax import Array, core, lax
 
 from mpc_compiler.ops.rational import in_ring
+from mpc_compiler.ops.transcendental import TRANSCENDENTAL
+from mpc_compiler.ops.transcendental import in_ring as transcendental
 from mpc_compiler.partition.atoms import dtype_of, shape_of
 
 __all__ = ["expansion", "narrower"]
@@ -83,6 +85,8 @@ def expansion(
         fn = _round_even if eqn.params["rounding_method"] == lax.RoundingMethod.TO_NEAREST_EVEN else _round_away
     elif name == "times_rational":
         fn = _rational(*(eqn.params[key] for key in ("num", "den", "most")))
+    elif name in TRANSCENDENTAL:
+        fn = transcendental(name, tuple(sorted(eqn.params.items())))
     elif kinds == {"bool"}:
         fn = _FLAGS.get(name)
     else:

@@ -35,17 +35,18 @@ __all__ = ["keep_with_owner", "owned", "owner_only"]
 
 
 def keep_with_owner(plan: Plan) -> Plan:
-    """Move functions of text, logarithms and the like to the scan of the columns that they read.
+    """Move functions of text, draws and the like to the scan of the columns that they read.
 
     Examples
     --------
-    >>> from mpc_compiler.ir import call, column
+    >>> from mpc_compiler.ir import call, column, literal
     >>> from mpc_compiler.rules.examples import as_plan, joined
-    >>> as_plan(make(Filter(joined, call("gt", call("log", column("age")), column("balance"))))).show(keep_with_owner)
+    >>> drawn = call("draw", column("age"), literal(1))
+    >>> as_plan(make(Filter(joined, call("gt", drawn, column("balance"))))).show(keep_with_owner)
     project id, age, bad, key, balance
       filter (own~1 > balance)
         join on id = key
-          project id, age, bad, own~1=log(age)
+          project id, age, bad, own~1=draw(age, 1)
             scan a.loans [id, age, bad] 5 rows of a
           scan b.accounts [key, balance] 4 rows of b
     """

@@ -9,6 +9,7 @@ from sqlglot import exp
 
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import DType, Expr, call, literal
+from mpc_compiler.powers import log_to_base
 from mpc_compiler.sql import constant as constants
 from mpc_compiler.sql.text import describe, place, refused
 
@@ -44,6 +45,15 @@ def function(node: exp.Expr, reader: Values) -> Expr | None:
         return call(_ONE[type(node)], reader.value(node.this))
     made = _FUNCTIONS.get(type(node))
     return None if made is None else made(node, reader)
+
+
+def _log(node: exp.Expr, reader: Values) -> Expr:
+    """``log(x)`` is to the base 10 in DuckDB, ``log(b, x)`` to the base b."""
+    base = 10 if node.expression is None else constants.value_of(node.this)
+    if base is None or base <= 0 or base == 1:
+        raise refused(node, "a logarithm to this base", "LN, or a constant base above 0 that is not 1")
+    argument = reader.value(node.this if node.expression is None else node.expression)
+    return log_to_base(argument, float(base))
 
 
 def _extract(node: exp.Expr, reader: Values) -> Expr:
@@ -161,5 +171,5 @@ def _later(date: Expr, by: exp.Interval, sign: int, reader: Values) -> Expr:
 
 _FUNCTIONS: dict[type[exp.Expr], Callable[[exp.Expr, Values], Expr]] = {
     exp.Extract: _extract, exp.Substring: _substring, exp.Left: _left, exp.Trim: _trim, exp.Replace: _replace,
-    exp.DPipe: _joined, exp.Round: _round, exp.Greatest: _extreme("ge"), exp.Least: _extreme("le"),
+    exp.Log: _log, exp.DPipe: _joined, exp.Round: _round, exp.Greatest: _extreme("ge"), exp.Least: _extreme("le"),
 }  # fmt: skip
