@@ -17,7 +17,7 @@ from jax import Array, core
 from jax.interpreters import mlir
 
 from mpc_compiler.cost import primitives as costs
-from mpc_compiler.cost.model import Cost
+from mpc_compiler.cost.model import Cost, Link
 from mpc_compiler.ops.define import FRACTION_BITS, Avals, Params, PrimitiveInfo, define
 from mpc_compiler.ops.elementwise import compare
 from mpc_compiler.ops.fixed import decode_fixed, encode_fixed
@@ -103,7 +103,7 @@ def bounded_log(x: Array, *, low: int, high: int) -> Array:
     return found
 
 
-def _log_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _log_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     count, n = params["high"] - params["low"], avals[0].size
     flags = costs.each(costs.LESS + costs.B2A_BIT, count * n)
     return Cost(costs.LESS.rounds, 0) + flags + 14 * costs.each(costs.MULTIPLY, n)
@@ -196,7 +196,7 @@ def bounded_exp(x: Array, *, low: float, high: float) -> Array:
     return found
 
 
-def _exp_cost(protocol: str, engine: str, avals: Avals, params: Params) -> Cost:
+def _exp_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     count, n = params["last"] - params["first"], avals[0].size
     flags = costs.each(costs.LESS + costs.B2A_BIT, count * n)
     clamp = costs.each(costs.MINIMUM, n) if params["clamp"] else Cost(0)
