@@ -17,6 +17,7 @@ from mpc_engine.ml.released import ReleasedCard
 from mpc_engine.ml.result import LinearResult
 from mpc_engine.ml.scaler import ScalerResult, StandardScaler
 from mpc_engine.ml.scorecard import ScoreCard
+from mpc_engine.ml.selection import FeatureSelection, FeatureSelector
 from mpc_engine.ml.split import train_test_split
 from mpc_engine.ml.trees import RevealedTrees
 from mpc_engine.ml.woe import BinTable, WoeEncoder
@@ -24,6 +25,8 @@ from mpc_engine.ml.woe import BinTable, WoeEncoder
 __all__ = [
     "BinTable",
     "ConvergenceWarning",
+    "FeatureSelection",
+    "FeatureSelector",
     "GammaRegressor",
     "GradientBoostingClassifier",
     "GradientBoostingRegressor",

@@ -30,6 +30,22 @@ __all__ = ["GammaRegressor", "LinearRegression", "LogisticRegression", "PoissonR
 M = TypeVar("M", bound="LinearModel")
 
 
+def regression_inputs(
+    X: DataFrame, y: Series, sample_weight: Series | None, offset: Series | None
+) -> tuple[Rel, dict[str, str], str, tuple[tuple[str, str], ...]]:
+    """The rows that a regression reads, and the columns that hold each feature, the target and the other roles."""
+    features = features_of(X)
+    extra = {"weight": sample_weight, "offset": offset}
+    given = {role: series for role, series in extra.items() if series is not None}
+    base = common(X._base, y._base)
+    for series in given.values():
+        base = common(base, series._base)
+    exprs = features | {"~target": y._expr} | {f"~{role}": series._expr for role, series in given.items()}
+    base, names = materialise(base, exprs)
+    roles = tuple((role, names[f"~{role}"]) for role in given)
+    return base, {name: names[name] for name in features}, names["~target"], roles
+
+
 class LinearModel(PlannedEstimator):
     """What the linear models share: ``fit`` plans, ``predict`` makes secret columns, ``reveal`` runs and discloses.
 
@@ -72,18 +88,9 @@ class LinearModel(PlannedEstimator):
         SchemaError
             When a feature is text or has missing values, or ``y`` is not what the family takes.
         """
-        features = features_of(X)
-        extra = {"weight": sample_weight, "offset": offset}
-        given = {role: series for role, series in extra.items() if series is not None}
-        base = common(X._base, y._base)
-        for series in given.values():
-            base = common(base, series._base)
-        exprs = features | {"~target": y._expr} | {f"~{role}": series._expr for role, series in given.items()}
-        base, names = materialise(base, exprs)
-        chosen = tuple(names[name] for name in features)
-        roles = tuple((role, names[f"~{role}"]) for role in given)
-        model = make(Fit(base, "glm", chosen, names["~target"], tuple(sorted(self._params().items())), roles))
-        self._plan(model, X, features)
+        base, features, target, roles = regression_inputs(X, y, sample_weight, offset)
+        params = tuple(sorted(self._params().items()))
+        self._plan(make(Fit(base, "glm", tuple(features.values()), target, params, roles)), X, features)
         self._target = y.name
         return self
 

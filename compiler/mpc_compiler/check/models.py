@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import msgspec
-
+from mpc_compiler.check.model_inputs import WIDE, Estimator, amount, binary, code_size, features, roles
+from mpc_compiler.check.selection import SELECTION
 from mpc_compiler.errors import SchemaError, UnsupportedError
 from mpc_compiler.ir import Apply, DType, Field, Fit, Metric, Schema
 
-__all__ = ["FAMILIES", "METRICS", "MODELS", "Estimator"]
+__all__ = ["FAMILIES", "METRICS", "MODELS"]
 
 METRICS: dict[str, DType] = {
     "roc_auc": DType("float", lo=0.0, hi=1.0),
@@ -21,138 +21,45 @@ METRICS: dict[str, DType] = {
     "psi_least": DType("int", lo=0, hi=1 << 20),
 }
 """Metrics of a score against a 0/1 label, and their types. ``psi``: of codes of bands in sample 0 and sample 1."""
-_WIDE = 1048576.0
-
-
-class Estimator(msgspec.Struct, frozen=True):
-    """The relational shape of an estimator.
-
-    Attributes
-    ----------
-    model : callable
-        (Fit or Metric, input schema) -> columns of the model relation; raises SchemaError.
-    apply : callable
-        (Apply, input schema) -> columns that applying it makes.
-    rows : callable
-        Fit -> number of rows of the model relation.
-    """
-
-    model: Callable[[Fit | Metric, Schema], Sequence[Field]]
-    apply: Callable[[Apply, Schema], Sequence[Field]]
-    rows: Callable[[Fit], int]
-
-
-def _features(node: Fit | Apply, below: Schema) -> None:
-    if not node.features:
-        raise SchemaError("a model needs at least one feature", code="MPC-0110", node=node)
-    kept = {name for block in node.blocks for name in block.features}  # checked before they were taken out of it
-    for name in node.features:
-        if name in kept:
-            continue
-        field = below.field(name)
-        if field is None:
-            raise SchemaError(f"no feature column {name!r}", code="MPC-0102", node=node)
-        if not field.dtype.numeric:
-            raise SchemaError(
-                f"feature {name!r} is {field.dtype.kind}, not a number",
-                code="MPC-0111",
-                hint="one-hot it: df.assign(is_x=lambda t: (t.c == 'x').astype(int))",
-                node=node,
-            )
-        if field.dtype.nullable:
-            raise SchemaError(
-                f"feature {name!r} has missing values",
-                code="MPC-0112",
-                hint="fillna(...) or filter with notna()",
-                node=node,
-            )
-        _ = field.dtype.bounds
-
-
-def _binary(name: str, below: Schema, node: Fit | Metric) -> None:
-    field = below.field(name)
-    if field is None:
-        raise SchemaError(f"no target column {name!r}", code="MPC-0102", node=node)
-    if field.dtype.nullable:
-        raise SchemaError(f"target {name!r} has missing values", code="MPC-0112", hint="filter with notna()", node=node)
-    if not field.dtype.numeric or field.dtype.limits[0] < 0 or field.dtype.limits[1] > 1:
-        raise SchemaError(
-            f"target {name!r} must be 0 or 1", code="MPC-0113", hint="(df.c == 'bad').astype(int)", node=node
-        )
 
 
 FAMILIES = ("binomial", "gaussian", "poisson", "gamma", "tweedie")
 """Families of the estimator ``glm``."""
-_WEIGHT = 16
 
 
 def _glm_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     if not isinstance(node, Fit) or node.target is None:
         raise SchemaError("a regression needs a target", code="MPC-0113", node=node)
-    _features(node, below)
+    features(node, below)
     family = dict(node.params).get("family")
     if family == "binomial":
-        _binary(node.target, below, node)
+        binary(node.target, below, node)
     elif family in FAMILIES:
-        _amount(node.target, below, node, least=None if family == "gaussian" else 0.0)
+        amount(node.target, below, node, least=None if family == "gaussian" else 0.0)
     else:
         raise UnsupportedError(f"no family {family!r}", code="MPC-0301", hint=", ".join(FAMILIES), node=node)
-    for role, name in node.roles:
-        most = _WEIGHT if role == "weight" else 12
-        _amount(name, below, node, least=0.0 if role == "weight" else -most, most=most, what=role)
-    wide = DType("float", lo=-_WIDE, hi=_WIDE)
+    roles(node, below)
+    wide = DType("float", lo=-WIDE, hi=WIDE)
     names = ("coef", "bse", "loglik", "loglik_null", "pearson", "saturated", "total", "weight")
     columns = dict.fromkeys(names, wide)
     columns["nobs"] = DType("int", lo=0, hi=1 << 40)
     return [*(Field(name, dtype) for name, dtype in columns.items()), Field("converged", DType("bool"))]
 
 
-def _amount(
-    name: str, below: Schema, node: Fit, *, least: float | None, most: float | None = None, what: str = "target"
-) -> None:
-    field = below.field(name)
-    if field is None:
-        raise SchemaError(f"no {what} column {name!r}", code="MPC-0102", node=node)
-    if field.dtype.nullable or not field.dtype.numeric:
-        hint = "filter with notna()" if field.dtype.nullable else "a numeric column"
-        raise SchemaError(
-            f"{what} {name!r} must be a number without missing values", code="MPC-0112", hint=hint, node=node
-        )
-    lo, hi = field.dtype.limits
-    if (least is not None and lo < least) or (most is not None and hi > most):
-        limit = f"between {least:g} and {most:g}" if most is not None else f"at least {least:g}"
-        raise SchemaError(
-            f"{what} {name!r} may be {lo:g} to {hi:g}, and must be {limit}",
-            code="MPC-0113",
-            hint="declare a tighter range, or scale the column",
-            node=node,
-        )
-
-
 def _glm_applied(node: Apply, below: Schema) -> Sequence[Field]:
-    _features(node, below)
+    features(node, below)
     binomial = isinstance(node.model, Fit) and dict(node.model.params).get("family") == "binomial"
     if node.method == "predict_proba" and binomial:
         return [Field(node.outputs[0], DType("float", lo=0.0, hi=1.0))]
     if node.method in ("predict", "decision_function"):
-        return [Field(node.outputs[0], DType("float", lo=-_WIDE, hi=_WIDE))]
+        return [Field(node.outputs[0], DType("float", lo=-WIDE, hi=WIDE))]
     raise UnsupportedError(f"this regression has no {node.method!r}", code="MPC-0301", node=node)
-
-
-def code_size(name: str, below: Schema, node: Fit | Apply | Metric) -> int:
-    """How many values a column of codes may have."""
-    field = below.field(name)
-    if field is None:
-        raise SchemaError(f"no feature column {name!r}", code="MPC-0102", node=node)
-    if field.dtype.kind not in ("int", "bool") or field.dtype.nullable or field.dtype.bounds[0] < 0:
-        raise SchemaError(f"{name!r} is no column of codes", code="MPC-0111", hint="whole numbers from 0", node=node)
-    return int(field.dtype.bounds[1]) + 1
 
 
 def _woe_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     if not isinstance(node, Fit) or node.target is None:
         raise SchemaError("weight of evidence needs a target", code="MPC-0113", node=node)
-    _binary(node.target, below, node)
+    binary(node.target, below, node)
     whole, most = DType("int", lo=0, hi=1 << 40), DType("float", lo=-32.0, hi=32.0)
     names = {"feature": DType("int", lo=0, hi=len(node.features)), "bin": DType("int", lo=0, hi=1 << 10)}
     columns = names | {"count": whole, "event": whole, "woe": most, "iv": most, "ends": DType("bool")}
@@ -184,10 +91,10 @@ def _trees_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
         if name not in kept and code_size(name, below, node) > int(params["bins"]):
             raise SchemaError(f"{name!r} has more codes than {params['bins']} bins", code="MPC-0111", node=node)
     if params["logistic"]:
-        _binary(node.target, below, node)
+        binary(node.target, below, node)
     else:
-        _amount(node.target, below, node, least=None)
-    return [Field("left", DType("int", lo=0, hi=1)), Field("value", DType("float", lo=-_WIDE, hi=_WIDE))]
+        amount(node.target, below, node, least=None)
+    return [Field("left", DType("int", lo=0, hi=1)), Field("value", DType("float", lo=-WIDE, hi=WIDE))]
 
 
 def _trees_rows(node: Fit) -> int:
@@ -203,20 +110,20 @@ def _trees_applied(node: Apply, below: Schema) -> Sequence[Field]:
     if node.method == "predict_proba" and binary:
         return [Field(node.outputs[0], DType("float", lo=0.0, hi=1.0))]
     if node.method in ("predict", "decision_function"):
-        return [Field(node.outputs[0], DType("float", lo=-_WIDE, hi=_WIDE))]
+        return [Field(node.outputs[0], DType("float", lo=-WIDE, hi=WIDE))]
     raise UnsupportedError(f"these trees have no {node.method!r}", code="MPC-0301", node=node)
 
 
 def _parts(node: Apply, below: Schema) -> Sequence[Field]:
     """What each bin adds to the linear predictor."""
-    return [Field(node.outputs[0], DType("float", lo=-_WIDE / 1024, hi=_WIDE / 1024))]
+    return [Field(node.outputs[0], DType("float", lo=-WIDE / 1024, hi=WIDE / 1024))]
 
 
 def _scaler_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     if not isinstance(node, Fit):
         raise SchemaError("not a scaler", code="MPC-0301", node=node)
-    _features(node, below)
-    wide = DType("float", lo=-_WIDE, hi=_WIDE)
+    features(node, below)
+    wide = DType("float", lo=-WIDE, hi=WIDE)
     return [Field("mean", wide), Field("scale", wide), Field("inverse", wide)]
 
 
@@ -224,7 +131,7 @@ def _scaled(node: Apply, below: Schema) -> Sequence[Field]:
     """A standardised value of n rows lies within sqrt(n) of 0 (Samuelson 1968); new rows are held to twice that."""
     from mpc_compiler.check.infer import rows_of
 
-    _features(node, below)
+    features(node, below)
     bound = 2.0 * math.ceil(math.sqrt(max(rows_of(node.input), 1)))
     return [Field(name, DType("float", lo=-bound, hi=bound)) for name in node.outputs]
 
@@ -235,7 +142,7 @@ def _metric(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     for name in node.metrics:
         if name not in METRICS:
             raise UnsupportedError(f"unknown metric {name!r}", code="MPC-0301", hint=", ".join(METRICS), node=node)
-    _binary(node.label, below, node)
+    binary(node.label, below, node)
     score = below.field(node.score)
     if score is None or not score.dtype.numeric or score.dtype.nullable:
         raise SchemaError(f"score {node.score!r} must be a number without missing values", code="MPC-0111", node=node)
@@ -266,6 +173,7 @@ MODELS: dict[str, Estimator] = {
     "woe": Estimator(_woe_model, _looked_up, _woe_rows),
     "gbdt": Estimator(_trees_model, _trees_applied, _trees_rows),
     "scorecard": Estimator(_nothing_to_fit, _parts, lambda node: 0),
+    **SELECTION,
     "metric": Estimator(_metric, _nothing, lambda node: 1),
 }
 """Every estimator by name."""

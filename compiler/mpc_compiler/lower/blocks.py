@@ -13,7 +13,13 @@ from mpc_compiler.rules.prune_columns import prune_above
 
 __all__ = ["BLOCKED", "keep_features"]
 
-BLOCKED = {"glm": ("standard", "units"), "woe": ("onehot", "onehot"), "gbdt": ("onehot", "onehot")}
+BLOCKED = {
+    "glm": ("standard", "units"),
+    "select": ("standard", "units"),
+    "collinear": ("standard", "units"),
+    "woe": ("onehot", "onehot"),
+    "gbdt": ("onehot", "onehot"),
+}
 """Estimators that take columns that owners keep, and in which form: to fit, and to apply."""
 
 
@@ -31,8 +37,6 @@ def keep_features(plan: Plan, gather: Gatherer, options: Options) -> Plan:
 
 def _marked(node: Rel, gather: Gatherer, options: Options) -> Rel:
     if not isinstance(node, Fit | Apply) or node.kind not in BLOCKED:
-        return node
-    if isinstance(node, Fit) and dict(node.params).get("firth"):
         return node
     leaf, names = _leaf_columns(node.input)
     if leaf is None:

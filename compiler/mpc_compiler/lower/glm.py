@@ -9,6 +9,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.ir import Apply, Fit, Schema, call, column
@@ -20,7 +21,20 @@ from mpc_compiler.ops.owned import owned_matmul
 from mpc_compiler.ops.scalar import evaluate
 from mpc_compiler.ops.table import Column, Table
 
-__all__ = ["Held", "feature_ranges", "glm_column", "glm_table", "matrix_of", "real", "target_unit", "whole"]
+__all__ = [
+    "Held",
+    "design_of",
+    "design_units",
+    "family_and_unit",
+    "feature_ranges",
+    "glm_column",
+    "glm_table",
+    "matrix_of",
+    "real",
+    "runs",
+    "target_unit",
+    "whole",
+]
 
 Ranges = tuple[tuple[float, float], ...]
 Held = Callable[[str, str], jax.Array]
@@ -40,7 +54,7 @@ def feature_ranges(features: Sequence[str], schema: Schema) -> Ranges:
     return tuple(ranges)
 
 
-def _family(node: Fit) -> tuple[Family, float]:
+def family_and_unit(node: Fit) -> tuple[Family, float]:
     """The family that a fit names, and the public power of two that scales its target."""
     params, schema = dict(node.params), schema_of(node.input)
     family = family_of(str(params["family"]), float(params.get("power", 1.5)))
@@ -87,7 +101,8 @@ def whole(table: Table, name: str, schema: Schema) -> jax.Array:
     return evaluate(call("int", column(name)), table, schema).value
 
 
-def _design(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> tuple[Design, list[int]]:
+def design_of(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> tuple[Design, list[int]]:
+    """The columns of a model, owned ones first, and where each feature of the node stands among them."""
     shared, order = _split(node)
     means = [held(block.id, "__mean") for block in node.blocks]
     inverses = [held(block.id, "__inverse") for block in node.blocks]
@@ -103,12 +118,12 @@ def _design(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> t
 
 def glm_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> Table:
     """The fitted model: one row a term, the intercept first, then the node's features."""
-    family, unit = _family(node)
+    family, unit = family_and_unit(node)
     assert node.target is not None
     target = real(table, node.target, schema) * unit
     if table.rows == 0:
         return _as_table(nothing(len(node.features)), list(range(len(node.features))))
-    design, order = _design(node, table, schema, rows, held)
+    design, order = design_of(node, table, schema, rows, held)
     roles = {role: real(table, name, schema) for role, name in node.roles}
     alpha = float(dict(node.params).get("alpha", 0.0))
     penalty = _penalty(node, schema, design, alpha) if alpha else None
@@ -141,11 +156,16 @@ def _constants_to_zero(design: Design, penalty: jax.Array | None, rows: int) -> 
     return replace(design, moments=moments), held if penalty is None else penalty + held
 
 
+def design_units(node: Fit, schema: Schema) -> NDArray[np.float64]:
+    """The public unit of each column of :func:`design_of`."""
+    shared, _ = _split(node)
+    owned = [bound for block in node.blocks for bound in block.bounds]
+    return scaler.units([*owned, *feature_ranges(shared, schema)])
+
+
 def _penalty(node: Fit, schema: Schema, design: Design, alpha: float) -> jax.Array:
     """What a ridge penalty of coefficients in the users' units is for standardised ones."""
-    shared, _ = _split(node)
-    ranges = [bound for block in node.blocks for bound in block.bounds] + list(feature_ranges(shared, schema))
-    slope = design.moments.inverse * jnp.asarray(np.minimum(scaler.units(ranges), 4.0))
+    slope = design.moments.inverse * jnp.asarray(np.minimum(design_units(node, schema), 4.0))
     return slope * slope * alpha
 
 
@@ -153,14 +173,14 @@ def _as_table(model: dict[str, jax.Array], order: Sequence[int]) -> Table:
     columns = {}
     for name in _PER_TERM:
         value = model[name]
-        columns[name] = Column(jnp.concatenate([value[:1], *_runs(value[1:], order)]))
+        columns[name] = Column(jnp.concatenate([value[:1], *runs(value[1:], order)]))
     terms = len(order) + 1
     for name in _SCALARS:
         columns[name] = Column(jnp.broadcast_to(model[name], (terms,)))
     return Table(columns, None, None)
 
 
-def _runs(value: jax.Array, order: Sequence[int]) -> list[jax.Array]:
+def runs(value: jax.Array, order: Sequence[int]) -> list[jax.Array]:
     """``value[order]`` as slices: nothing indexes a secret by an array."""
     parts, start = [], 0
     for at in range(1, len(order) + 1):
@@ -179,14 +199,14 @@ def glm_column(node: Apply, table: Table, model: Table, schema: Schema, held: He
     place = {name: at + 1 for at, name in enumerate(node.features)}
     total = coef[0]
     for block in node.blocks:
-        beta = jnp.concatenate(_runs(coef, [place[name] for name in block.features]))
+        beta = jnp.concatenate(runs(coef, [place[name] for name in block.features]))
         total = total + owned_matmul(held(block.id, "__matrix"), beta[:, None])[:, 0]
     if shared:
-        beta = jnp.concatenate(_runs(coef, [place[name] for name in shared]))
+        beta = jnp.concatenate(runs(coef, [place[name] for name in shared]))
         x = scaler.prescale(matrix_of(table, shared, schema), feature_ranges(shared, schema))
         total = total + beta @ x
     assert isinstance(node.model, Fit)
-    family, unit = _family(node.model)
+    family, unit = family_and_unit(node.model)
     if family.name == "binomial":
         return total if node.method == "decision_function" else numeric.sigmoid(total)
     if family.log_link:

@@ -9,6 +9,7 @@ from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Apply, Fit, Metric, Schema
 from mpc_compiler.lower.gbdt import trees_column, trees_table
 from mpc_compiler.lower.glm import Held, feature_ranges, glm_column, glm_table, matrix_of, real, whole
+from mpc_compiler.lower.selection import collinear_table, select_table
 from mpc_compiler.lower.woe import looked_up, score_parts, woe_table
 from mpc_compiler.ops import losses, ranking, scaler
 from mpc_compiler.ops.table import Column, Table
@@ -27,6 +28,10 @@ def fit_model(node: Fit, table: Table, schema: Schema, rows: int, held: Held) ->
         return trees_table(node, table, schema, held)
     if node.kind == "woe":
         return woe_table(node, table, whole(table, node.target or "", schema), rows, held)
+    if node.kind == "select":
+        return select_table(node, table, schema, rows, held)
+    if node.kind == "collinear":
+        return collinear_table(node, table, schema, rows, held)
     return glm_table(node, table, schema, rows, held)
 
 

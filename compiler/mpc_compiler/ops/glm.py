@@ -14,7 +14,6 @@ Hessian is only ever divided by the public power of four near the row count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
@@ -23,8 +22,9 @@ import jax.numpy as jnp
 from mpc_compiler.ops import numeric, scaler
 from mpc_compiler.ops.design import Design
 from mpc_compiler.ops.families import Family, Fitted
+from mpc_compiler.ops.likelihood import Problem, null_model, problem_of
 
-__all__ = ["bse_scale", "fit"]
+__all__ = ["bse_scale", "fit", "in_units"]
 
 INVERSE_STEPS = 22
 REFRESH_STEPS = 12
@@ -52,43 +52,6 @@ class _State(NamedTuple):
     likelihood: jax.Array
     """Before the last step."""
     null: jax.Array
-
-
-@dataclass(frozen=True)
-class _Problem:
-    design: Design
-    y: jax.Array
-    weights: jax.Array | None
-    """float64 [n]: sample weights, 0 where a row does not count; None: all 1."""
-    offset: jax.Array | None
-    family: Family
-    penalty: jax.Array | None
-    """float64 [p+1]: added to the diagonal of the Hessian."""
-    bound: int
-    """Public, even: ``2**bound >= rows``."""
-
-    def at(self, beta: jax.Array) -> tuple[Fitted, jax.Array]:
-        """What rows need, and the log-likelihood (less the penalty)."""
-        eta = beta[0] + self.design.times(beta[1:])
-        eta = eta if self.offset is None else eta + self.offset
-        rows = self.family.fitted(eta, self.y)
-        each = rows.likelihood if self.weights is None else rows.likelihood * self.weights
-        total = jnp.sum(each)
-        if self.penalty is not None:
-            total = total - 0.5 * jnp.sum(self.penalty * beta * beta)
-        return rows, total
-
-    def weighted(self, each: jax.Array) -> jax.Array:
-        return each if self.weights is None else each * self.weights
-
-    def gradient(self, beta: jax.Array, rows: Fitted) -> jax.Array:
-        score = self.weighted(rows.score)
-        g = jnp.concatenate([jnp.sum(score)[None], self.design.back(score)])
-        return g if self.penalty is None else g - self.penalty * beta
-
-    def hessian(self, weight: jax.Array) -> jax.Array:
-        J = self.design.gram(weight)
-        return J if self.penalty is None else J + jnp.diag(self.penalty)
 
 
 def fit(
@@ -136,15 +99,10 @@ def fit(
         - ``converged`` bool: the one bit to release. False if the data are separable, a column is constant, or columns
           are collinear; the other results then mean nothing.
     """
-    counted = _counted(valid, weights, design.rows)
-    problem = _Problem(
-        design, y if valid is None else jnp.where(valid, y, 0.0), counted, offset, family,
-        None if penalty is None else jnp.concatenate([jnp.zeros(1), penalty]), scaler.even_bound(rows),
-    )  # fmt: skip
-    nobs = jnp.full((), design.rows, jnp.int64) if valid is None else jnp.sum(valid.astype(jnp.int64))
-    intercept, q, varies = _null_model(problem, nobs, rows=rows)
+    problem = problem_of(design, y, valid, family=family, rows=rows, weights=weights, offset=offset, penalty=penalty)
+    intercept, q, varies = null_model(problem)
     last = _maximise(problem, intercept, q)
-    coef, bse = _in_units(last, design)
+    coef, bse = in_units(last.beta, last.X, last.d, design)
     found, _ = problem.at(last.beta)
     small = 2.0**-9  # a tenth of a standard error squared is 2**-6.6, and the last step is already taken
     solved = (last.decrement < small) & (last.decrement > -small) & (last.quality < 2.0**-4)
@@ -159,46 +117,13 @@ def fit(
         "pearson": jnp.sum(problem.weighted(found.pearson)),
         "saturated": jnp.sum(problem.weighted(family.saturated(problem.y))),
         "total": jnp.sum(problem.weighted(problem.y)),
-        "weight": nobs.astype(jnp.float64) if counted is None else jnp.sum(counted),
-        "nobs": nobs,
+        "weight": problem.nobs.astype(jnp.float64) if problem.weights is None else jnp.sum(problem.weights),
+        "nobs": problem.nobs,
         "converged": sound,
     }
 
 
-def _counted(valid: jax.Array | None, weights: jax.Array | None, rows: int) -> jax.Array | None:
-    """Sample weights that are 0 where a row does not count."""
-    if valid is None:
-        return weights
-    flags = valid.astype(jnp.float64)
-    return flags if weights is None else jnp.where(valid, weights, 0.0)
-
-
-def _null_model(problem: _Problem, nobs: jax.Array, *, rows: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Intercept of the model without features, its weight, and whether the target varies."""
-    total = jnp.sum(problem.weighted(problem.y))
-    if problem.weights is None:
-        mean = numeric.ratio(total, nobs, den_max=rows)
-    else:
-        mean = _mean(total, jnp.sum(problem.weights), problem.bound)
-    if problem.family.name == "gaussian":
-        return mean, jnp.ones(()), jnp.ones((), jnp.bool_)
-    if problem.family.name != "binomial":
-        mean = jnp.clip(mean, 2.0**-10, 2.0**6)
-        return jnp.log(mean), problem.family.curvature(mean), total > 0
-    share = jnp.clip(mean, 2.0**-10, 1 - 2.0**-10)
-    logs = jnp.log(jnp.stack([share, 1.0 - share]))
-    two_classes = (mean > 0.5 / rows) & (mean < 1.0 - 0.5 / rows)
-    return logs[0] - logs[1], share * (1.0 - share), two_classes
-
-
-def _mean(total: jax.Array, count: jax.Array, bound: int) -> jax.Array:
-    """total / count for a count of weights, at most 16 a row."""
-    down = 2.0 ** -(bound // 2)
-    inverse = numeric.reciprocal((count * down) * down, low=-16, high=6)
-    return ((total * down) * down) * inverse
-
-
-def _maximise(problem: _Problem, intercept: jax.Array, q: jax.Array) -> _State:
+def _maximise(problem: Problem, intercept: jax.Array, q: jax.Array) -> _State:
     ones = jnp.ones(problem.design.rows)
     first, d, quality = numeric.inverse_spd(
         problem.hessian(problem.weighted(ones) * q), bound=problem.bound, steps=INVERSE_STEPS
@@ -220,13 +145,13 @@ def _maximise(problem: _Problem, intercept: jax.Array, q: jax.Array) -> _State:
     return last
 
 
-def _moved(problem: _Problem, state: _State, fitted: Fitted, likelihood: jax.Array) -> _State:
+def _moved(problem: Problem, state: _State, fitted: Fitted, likelihood: jax.Array) -> _State:
     """The state after one step, given what rows need before it."""
     move, decrement = _step(problem, state, problem.gradient(state.beta, fitted))
     return state._replace(beta=state.beta + move, decrement=decrement, likelihood=likelihood)
 
 
-def _step(problem: _Problem, state: _State, g: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _step(problem: Problem, state: _State, g: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Newton step ``D X D g / 2**bound`` and its squared decrement ``g' D X D g / 2**bound``."""
     half = 2.0 ** -(problem.bound // 2)
     scaled = (g * half) * state.d
@@ -234,7 +159,7 @@ def _step(problem: _Problem, state: _State, g: jax.Array) -> tuple[jax.Array, ja
     return (move * state.d) * half, scaled @ move
 
 
-def _refreshed(problem: _Problem, state: _State, fitted: Fitted, first: jax.Array, q: jax.Array) -> _State:
+def _refreshed(problem: Problem, state: _State, fitted: Fitted, first: jax.Array, q: jax.Array) -> _State:
     """The same with the Hessian of this step."""
     J = problem.hessian(problem.weighted(fitted.weight))
     if problem.family.name == "binomial":  # J <= K/4, so 4q times the first inverse always converges, in a few steps
@@ -245,20 +170,28 @@ def _refreshed(problem: _Problem, state: _State, fitted: Fitted, first: jax.Arra
     return state._replace(X=X, d=d, quality=quality)
 
 
-def _in_units(last: _State, design: Design) -> tuple[jax.Array, jax.Array]:
+def in_units(beta: jax.Array, X: jax.Array, d: jax.Array, design: Design) -> tuple[jax.Array, jax.Array]:
     """Coefficients and scaled standard errors for the columns in their units, uncentred.
 
     The intercept is ``b0 - sum(m_j s_j b_j)``, with variance ``c'Vc``, ``c = (1, -m_j s_j ..)``.
+
+    Parameters
+    ----------
+    beta : Array
+        float64 [p+1], of the standardised columns.
+    X, d : Array
+        float64 [p+1, p+1] and [p+1]: the inverse of the Hessian is ``D X D / 2**bound``, D = diag(d).
+    design : Design
     """
     inverse = design.moments.inverse
     shift = design.moments.mean * inverse
-    slopes = last.beta[1:] * inverse
-    intercept = last.beta[0] - shift @ last.beta[1:]
-    c = jnp.concatenate([last.d[:1], -(shift * last.d[1:])])
+    slopes = beta[1:] * inverse
+    intercept = beta[0] - shift @ beta[1:]
+    c = jnp.concatenate([d[:1], -(shift * d[1:])])
     down, up = _normaliser(jnp.sum(jnp.where(c < 0, -c, c)))
     c = c * down
-    deviations = numeric.sqrt(jnp.concatenate([(c @ (last.X @ c))[None], jnp.diagonal(last.X)[1:]]))
-    errors = deviations * jnp.concatenate([up[None], last.d[1:] * inverse])
+    deviations = numeric.sqrt(jnp.concatenate([(c @ (X @ c))[None], jnp.diagonal(X)[1:]]))
+    errors = deviations * jnp.concatenate([up[None], d[1:] * inverse])
     return jnp.concatenate([intercept[None], slopes]), errors
 
 
