@@ -20,7 +20,7 @@ from scipy.stats import ks_2samp, norm
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from mpc_compiler.ops import logistic, losses, numeric, ranking, scaler, woe
+from mpc_compiler.ops import linalg, logistic, losses, numeric, ranking, scaler, woe
 from tests.spu_threads import in_spu
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
@@ -119,7 +119,7 @@ def correlated(rows: int = 2000, noise: float = 0.05) -> Array:
 
 def test_inverse_of_a_badly_conditioned_matrix(execute: Execute) -> None:
     J = correlated().T @ correlated()
-    X, d, quality = execute(partial(numeric.inverse_spd, bound=12), J)
+    X, d, quality = execute(partial(linalg.inverse_spd, bound=12), J)
     variances = np.diag(X) * d**2 / 2**12
     np.testing.assert_allclose(variances, np.diag(np.linalg.inv(J)), rtol=2e-3)  # variance inflation: 400
     assert quality < 0.01
@@ -127,7 +127,7 @@ def test_inverse_of_a_badly_conditioned_matrix(execute: Execute) -> None:
 
 def test_inverse_of_a_singular_matrix_says_so(execute: Execute) -> None:
     A = correlated(noise=0)
-    _, _, quality = execute(partial(numeric.inverse_spd, bound=12), A.T @ A)
+    _, _, quality = execute(partial(linalg.inverse_spd, bound=12), A.T @ A)
     assert quality > 0.1
 
 

@@ -9,7 +9,7 @@ from mpc_compiler.ir import Fit, Schema
 from mpc_compiler.lower.glm import Held, design_of, design_units, family_and_unit, real, runs
 from mpc_compiler.ops import collinear, scaler, select
 from mpc_compiler.ops.likelihood import problem_of
-from mpc_compiler.ops.numeric import GUARD
+from mpc_compiler.ops.linalg import GUARD
 from mpc_compiler.ops.screen import Screen, screened
 from mpc_compiler.ops.table import Column, Table
 

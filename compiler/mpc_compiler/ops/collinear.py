@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from mpc_compiler.ops import numeric
-from mpc_compiler.ops.numeric import FRACTION, GUARD
+from mpc_compiler.ops import linalg, numeric
+from mpc_compiler.ops.linalg import GUARD, eye
+from mpc_compiler.ops.numeric import FRACTION
 from mpc_compiler.ops.winner import larger, winner
 
 __all__ = ["RIDGE", "below_inflation", "correlations", "inflation", "uncorrelated"]
 
 RIDGE = 2.0**-10
 """Added to the diagonal of the correlations before a column is dropped: without it there is no inverse to start at."""
-_INVERSE = 26
 _REFINED = 2
 _BITS = FRACTION + 14
 
@@ -54,16 +53,12 @@ def correlations(gram: jax.Array, *, bound: int) -> tuple[jax.Array, jax.Array]:
     varies = (variance * half) * half >= 2.0**-14
     d = numeric.rsqrt(jnp.where(varies, variance, 1.0), low=-10, gain=bound // 2)
     d = jnp.where(varies, d, 0.0)
-    return numeric.scale_both(centred, d, bound=bound), varies
-
-
-def _eye(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    return 2.0**GUARD * np.eye(count)
+    return linalg.scale_both(centred, d, bound=bound), varies
 
 
 def _within(R: jax.Array, kept: jax.Array) -> jax.Array:
     """R of the kept columns, and of the others the identity."""
-    return jnp.where(kept[:, None] & kept[None, :], R, _eye(R.shape[0]))
+    return jnp.where(kept[:, None] & kept[None, :], R, eye(R.shape[0]))
 
 
 def inflation(R: jax.Array, varies: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -88,8 +83,8 @@ def inflation(R: jax.Array, varies: jax.Array) -> tuple[jax.Array, jax.Array]:
     ([1.5625, 1.5625], True)
     """
     M = _within(R, varies)
-    A = numeric.newton_schulz(M, jnp.eye(R.shape[0]) / R.shape[0], steps=_INVERSE)
-    return jnp.diagonal(A), numeric.residual(M, A) < 2.0**-6
+    A = linalg.inverse(M, jnp.eye(R.shape[0]) / R.shape[0], least=2.0**-13 / R.shape[0])
+    return jnp.diagonal(A), linalg.residual(M, A) < 2.0**-6
 
 
 def uncorrelated(R: jax.Array, strength: jax.Array, alive: jax.Array, most: float) -> jax.Array:
@@ -162,8 +157,8 @@ def below_inflation(R: jax.Array, alive: jax.Array, most: float) -> jax.Array:
     [True, False, True]
     """
     count = R.shape[0]
-    R = R + RIDGE * _eye(count)
-    A = numeric.newton_schulz(_within(R, alive), jnp.eye(count) / count, steps=_INVERSE)
+    R = R + RIDGE * eye(count)
+    A = linalg.inverse(_within(R, alive), jnp.eye(count) / count, least=RIDGE / count)
 
     def turn(_: int, state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         kept, A = state
@@ -173,7 +168,7 @@ def below_inflation(R: jax.Array, alive: jax.Array, most: float) -> jax.Array:
         v = (flag @ A) * numeric.rsqrt(flag @ inflated, low=0, high=14)
         kept = kept & ~worst
         rest = jnp.where(kept[:, None] & kept[None, :], A - v[:, None] * v[None, :], jnp.eye(count))
-        return kept, numeric.newton_schulz(_within(R, kept), rest, steps=_REFINED)
+        return kept, linalg.newton_schulz(_within(R, kept), rest, steps=_REFINED)
 
     done: jax.Array = jax.lax.fori_loop(0, count - 1, turn, (alive, A))[0]
     return done

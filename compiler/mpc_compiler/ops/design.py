@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from mpc_compiler.ops import numeric, scaler
+from mpc_compiler.ops import linalg, scaler
 from mpc_compiler.ops.owned import owned_gram, owned_matmul, owned_rmatmul
 
 __all__ = ["Design", "Moments", "secret_columns"]
@@ -81,7 +81,7 @@ class Design:
     def _inner(self, weights: jax.Array) -> jax.Array:
         if self.secret is None:
             return owned_gram(weights, self.owned)
-        below = numeric.gram(self.secret, weights)
+        below = linalg.gram(self.secret, weights)
         if not self.owned:
             return below
         weighted = (self.secret * weights).T

@@ -19,15 +19,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mpc_compiler.ops import numeric, scaler
+from mpc_compiler.ops import linalg, numeric, scaler
 from mpc_compiler.ops.design import Design
 from mpc_compiler.ops.families import Family, Fitted
 from mpc_compiler.ops.likelihood import Problem, null_model, problem_of
 
 __all__ = ["bse_scale", "fit", "in_units"]
 
-INVERSE_STEPS = 22
-REFRESH_STEPS = 12
+REFRESHED = 2.0**-10
+"""Smallest ratio of a weight to 1/4 that the number of steps of a fresh inverse is for."""
 
 
 def bse_scale(rows: int) -> float:
@@ -125,9 +125,7 @@ def fit(
 
 def _maximise(problem: Problem, intercept: jax.Array, q: jax.Array) -> _State:
     ones = jnp.ones(problem.design.rows)
-    first, d, quality = numeric.inverse_spd(
-        problem.hessian(problem.weighted(ones) * q), bound=problem.bound, steps=INVERSE_STEPS
-    )
+    first, d, quality = linalg.inverse_spd(problem.hessian(problem.weighted(ones) * q), bound=problem.bound)
     beta = jnp.concatenate([intercept[None], jnp.zeros(problem.design.columns)])
     start = _State(beta, first, d, quality, quality, quality, quality)
 
@@ -162,11 +160,11 @@ def _step(problem: Problem, state: _State, g: jax.Array) -> tuple[jax.Array, jax
 def _refreshed(problem: Problem, state: _State, fitted: Fitted, first: jax.Array, q: jax.Array) -> _State:
     """The same with the Hessian of this step."""
     J = problem.hessian(problem.weighted(fitted.weight))
-    if problem.family.name == "binomial":  # J <= K/4, so 4q times the first inverse always converges, in a few steps
-        scaled = numeric.scale_both(J, state.d, bound=problem.bound)
-        X = numeric.newton_schulz(scaled, first * (4.0 * q), steps=REFRESH_STEPS)
-        return state._replace(X=X, quality=numeric.residual(scaled, X))
-    X, d, quality = numeric.inverse_spd(J, bound=problem.bound, steps=INVERSE_STEPS)
+    if problem.family.name == "binomial":  # J <= K/4, so 4q times the first inverse always converges
+        scaled = linalg.scale_both(J, state.d, bound=problem.bound)
+        X = linalg.inverse(scaled, first * (4.0 * q), least=REFRESHED)
+        return state._replace(X=X, quality=linalg.residual(scaled, X))
+    X, d, quality = linalg.inverse_spd(J, bound=problem.bound)
     return state._replace(X=X, d=d, quality=quality)
 
 

@@ -24,17 +24,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mpc_compiler.ops import numeric
+from mpc_compiler.ops import linalg, numeric
 from mpc_compiler.ops.glm import in_units
 from mpc_compiler.ops.likelihood import Problem, null_model
-from mpc_compiler.ops.numeric import FRACTION, GUARD
+from mpc_compiler.ops.linalg import GUARD
+from mpc_compiler.ops.numeric import FRACTION
 from mpc_compiler.ops.winner import winner
 
 __all__ = ["TOLERANCE", "Rule", "select"]
 
 TOLERANCE = 2.0**-7
 """A feature enters only if this part of it, at least, is not explained by the chosen ones (variance inflation 128)."""
-_INVERSE = 22
+_LEAST = 2.0**-12
+"""Smallest eigenvalue of the information, scaled to unit diagonal, that inverses are for."""
 _REFINED = 2
 _WARM = 4
 """Newton steps of the model with all features, before the first one leaves it."""
@@ -154,13 +156,13 @@ def select(problem: Problem, eligible: jax.Array | None, rule: Rule) -> dict[str
     if rule.fast or rule.enter is None:
         full = state._replace(chosen=everything)
         for _ in range(_WARM):
-            beta = _coefficients(problem, view, _inverted(view, full, steps=_INVERSE))
+            beta = _coefficients(problem, view, _inverted(view, full))
             view = _view(problem, beta, everything)
         state = full if rule.enter is None else state
     state, beta = (_approximated if rule.fast else _turned)(problem, state, beta, able, rule)
     for _ in range(_SETTLED):
         view = _view(problem, beta, state.chosen)
-        state = _inverted(view, state, steps=_INVERSE)
+        state = _inverted(view, state)
         state = _left(view, state, rule) if rule.removes else state
         beta = _coefficients(problem, view, state)
     return _result(problem, beta, state, able, rule, varies)
@@ -176,7 +178,7 @@ def _turned(problem: Problem, start: _State, beta: jax.Array, able: jax.Array, r
     def turn(number: int, carry: tuple[_State, jax.Array]) -> tuple[_State, jax.Array]:
         state, beta = carry
         view = _view(problem, beta, state.chosen)
-        state = _changed(view, _inverted(view, state, steps=_INVERSE), able, rule, number + 1)
+        state = _changed(view, _inverted(view, state), able, rule, number + 1)
         return state, _coefficients(problem, view, state)
 
     done: tuple[_State, jax.Array] = jax.lax.fori_loop(0, rule.turns, turn, (start, beta))
@@ -188,10 +190,10 @@ def _approximated(
 ) -> tuple[_State, jax.Array]:
     """One pass in all."""
     view = _view(problem, beta, start.chosen)
-    state = _inverted(view, start, steps=_INVERSE)
+    state = _inverted(view, start)
 
     def turn(number: int, state: _State) -> _State:
-        return _changed(view, _inverted(view, state, steps=_REFINED, again=True), able, rule, number + 1)
+        return _changed(view, _corrected(view, state), able, rule, number + 1)
 
     done = jax.lax.fori_loop(0, rule.turns, turn, state)
     return done, _coefficients(problem, view, done)
@@ -203,7 +205,7 @@ def _view(problem: Problem, beta: jax.Array, chosen: jax.Array) -> _View:
     J = problem.hessian(problem.weighted(fitted.weight))
     d, root = numeric.roots(jnp.diagonal(J), low=-10, gain=problem.bound // 2)
     u = (problem.gradient(beta, fitted) * half) * d
-    S = numeric.scale_both(J, d, bound=problem.bound)
+    S = linalg.scale_both(J, d, bound=problem.bound)
     scaled = (beta * (1 / half)) * root
     spread = jnp.ones(())
     if problem.family.dispersed:
@@ -212,11 +214,22 @@ def _view(problem: Problem, beta: jax.Array, chosen: jax.Array) -> _View:
     return _View(u, u + (S @ scaled) * 2.0**-GUARD, S, d, spread)
 
 
-def _inverted(view: _View, state: _State, *, steps: int, again: bool = False) -> _State:
-    """The state with the inverse within its mask; `again`: from the one that it has, of nearly the same."""
-    both, size = state.chosen[:, None] & state.chosen[None, :], view.S.shape[0]
-    first = jnp.where(both, state.X, np.eye(size)) if again else _diagonal(size)
-    X = jnp.where(both, numeric.newton_schulz(_masked(view.S, state.chosen), first, steps=steps), 0.0)
+def _inverted(view: _View, state: _State) -> _State:
+    """The state with the inverse within its mask."""
+    return _with_inverse(
+        view, state, linalg.inverse(_masked(view.S, state.chosen), _diagonal(len(view.r)), least=_LEAST / len(view.r))
+    )
+
+
+def _corrected(view: _View, state: _State) -> _State:
+    """The same, from an inverse that is nearly one."""
+    both = state.chosen[:, None] & state.chosen[None, :]
+    nearly = jnp.where(both, state.X, np.eye(len(view.r)))
+    return _with_inverse(view, state, linalg.newton_schulz(_masked(view.S, state.chosen), nearly, steps=_REFINED))
+
+
+def _with_inverse(view: _View, state: _State, X: jax.Array) -> _State:
+    X = jnp.where(state.chosen[:, None] & state.chosen[None, :], X, 0.0)
     return state._replace(X=X, b=X @ view.r)
 
 
@@ -293,20 +306,20 @@ def _coefficients(problem: Problem, view: _View, state: _State) -> jax.Array:
 
 def _masked(S: jax.Array, chosen: jax.Array) -> jax.Array:
     """S of the chosen, and of the others the identity."""
-    return jnp.where(chosen[:, None] & chosen[None, :], S, 2.0**GUARD * np.eye(S.shape[0]))
+    return jnp.where(chosen[:, None] & chosen[None, :], S, linalg.eye(S.shape[0]))
 
 
 def _result(
     problem: Problem, beta: jax.Array, state: _State, able: jax.Array, rule: Rule, varies: jax.Array
 ) -> dict[str, jax.Array]:
     view = _view(problem, beta, state.chosen)
-    state = _inverted(view, state, steps=_INVERSE)
+    state = _inverted(view, state)
     chosen, inside = state.chosen[1:], state.chosen.astype(jnp.float64)
     move = state.X @ (inside * view.u)
     last = beta + jnp.where(state.chosen, (move * view.d) * 2.0 ** -(problem.bound // 2), 0.0)
     (wald, _), out = _wald(view, state), _outside(view, state, able)
     settled = ~jnp.any(chosen & (rule.signed(wald[1:]) < rule.stay * view.spread))
-    residual = numeric.residual(_masked(view.S, state.chosen), state.X + jnp.diag(1.0 - inside))
+    residual = linalg.residual(_masked(view.S, state.chosen), state.X + jnp.diag(1.0 - inside))
     decrement, small = (inside * view.u) @ move, 2.0**-7 * view.spread * view.spread
     solved = (decrement < small) & (decrement > -small) & (residual < 2.0**-4)
     coef, bse = in_units(last, state.X, view.d, problem.design)

@@ -103,49 +103,89 @@ def batches(calls: Sequence[Call], link: Link) -> Iterator[list[Call]]:
     Local calls run as soon as they can. Of the others that can run, a whole class runs, at best one that no other
     member could still join; else the class that the fewest could. Deterministic: all parties get the same order.
     """
-    maker = {name: at for at, call in enumerate(calls) for name in call.outputs}
-    needs = [{maker[v] for v in call.operands if isinstance(v, str) and v in maker} for call in calls]
-    classes = [None if call.kind == "local" else _class_of(call, at) for at, call in enumerate(calls)]
-    above = [0] * len(calls)  # bit i: waits for the call i that sends messages
-    for at, before in enumerate(needs):
-        for other in before:
-            above[at] |= above[other] | (0 if classes[other] is None else 1 << other)
-    members: dict[Hashable, int] = {}
-    for at, name in enumerate(classes):
-        if name is not None:
-            members[name] = members.get(name, 0) | 1 << at
-    pending = sum(members.values())
-    waiting = list(range(len(calls)))
-    while waiting:
-        now = [at for at in waiting if not above[at] & pending]
-        local = [at for at in now if classes[at] is None]
-        if local:
-            yield from ([calls[at]] for at in local)
-            done = set(local)
-            waiting = [at for at in waiting if at not in done]
-            continue
-        ready: dict[Hashable, list[int]] = {}
-        for at in now:
-            ready.setdefault(classes[at], []).append(at)
-        chosen = min(ready, key=lambda name: (_missed(members[name] & pending, ready[name], above), ready[name][0]))
-        yield from _chunks([calls[at] for at in ready[chosen]], link)
-        for at in ready[chosen]:
-            pending &= ~(1 << at)
-        done = set(ready[chosen])
-        waiting = [at for at in waiting if at not in done]
+    waits = _Waits(calls)
+    for at in waits.start():
+        yield [calls[at]]
+    while waits.ready:
+        chosen = min(waits.ready, key=lambda name: (waits.missed(name), waits.ready[name][0]))
+        members = sorted(waits.ready.pop(chosen))
+        yield from _chunks([calls[at] for at in members], link)
+        for at in waits.done(chosen, members):
+            yield [calls[at]]
 
 
-def _missed(members: int, ready: Sequence[int], above: Sequence[int]) -> int:
-    """How many more of a class could run if it waited: those that wait for no member of it."""
-    rest = members
-    for at in ready:
-        rest &= ~(1 << at)
-    count = 0
-    while rest:
-        at = rest.bit_length() - 1
-        rest ^= 1 << at
-        count += not above[at] & members
-    return count
+class _Waits:
+    """Which calls wait for which.
+
+    A call that sends messages is *blocked within its class* while it waits for another member. The latest such member
+    is remembered, and the call looked at again when that one is done, so that nothing is searched at every step.
+    """
+
+    def __init__(self, calls: Sequence[Call]) -> None:
+        maker = {name: at for at, call in enumerate(calls) for name in call.outputs}
+        needs = [{maker[v] for v in call.operands if isinstance(v, str) and v in maker} for call in calls]
+        self._classes = [None if call.kind == "local" else _class_of(call, at) for at, call in enumerate(calls)]
+        self._readers: list[list[int]] = [[] for _ in calls]
+        self._left = [len(before) for before in needs]
+        self._above = [0] * len(calls)  # bit i: waits for the call i that sends messages
+        self._pending: dict[Hashable, int] = {}
+        self._unblocked: dict[Hashable, int] = {}
+        self._blocked: dict[int, list[int]] = {}
+        self.ready: dict[Hashable, list[int]] = {}
+        """Calls that send messages and can run, by class, the first of each in front."""
+        for at, before in enumerate(needs):
+            for other in before:
+                self._readers[other].append(at)
+                self._above[at] |= self._above[other] | (0 if self._classes[other] is None else 1 << other)
+            name = self._classes[at]
+            if name is not None:
+                self._look(at, name)
+                self._pending[name] = self._pending.get(name, 0) | 1 << at
+
+    def _look(self, at: int, name: Hashable) -> None:
+        """Remember what blocks a call within its class, or that nothing does."""
+        before = self._above[at] & self._pending.get(name, 0)
+        if before:
+            self._blocked.setdefault(before.bit_length() - 1, []).append(at)
+        else:
+            self._unblocked[name] = self._unblocked.get(name, 0) + 1
+
+    def missed(self, name: Hashable) -> int:
+        """How many more of a class could run if it waited: those that wait for no member of it."""
+        return self._unblocked[name] - len(self.ready[name])
+
+    def start(self) -> list[int]:
+        """Local calls that can run at first, in order."""
+        return self._passed([at for at, count in enumerate(self._left) if not count])
+
+    def done(self, name: Hashable, members: Sequence[int]) -> list[int]:
+        """Local calls that can run once these members of a class are done, in order."""
+        for at in members:
+            self._pending[name] &= ~(1 << at)
+        self._unblocked[name] -= len(members)
+        for at in members:
+            for other in self._blocked.pop(at, ()):
+                self._look(other, name)
+        return self._passed([free for at in members for free in self._freed(at)])
+
+    def _freed(self, at: int) -> list[int]:
+        for reader in self._readers[at]:
+            self._left[reader] -= 1
+        return [reader for reader in self._readers[at] if not self._left[reader]]
+
+    def _passed(self, free: list[int]) -> list[int]:
+        """Of calls that wait for nothing the local ones, and those that these set free; the others become ready."""
+        local = []
+        while free:
+            at = free.pop()
+            name = self._classes[at]
+            if name is None:
+                local.append(at)
+                free += self._freed(at)
+            else:
+                others = self.ready.setdefault(name, [])
+                others.insert(0 if others and at < others[0] else len(others), at)
+        return sorted(local)
 
 
 def _chunks(calls: Sequence[Call], link: Link) -> Iterator[list[Call]]:
