@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,11 @@ def size_of(atom: Any) -> int:
 
 def dtype_of(atom: Any) -> str:
     """Name of its dtype."""
-    return str(atom.aval.dtype)
+    return _name(atom.aval.dtype)
+
+
+_name = functools.cache(str)
+"""Dtypes are few, and numpy writes their names anew each time."""
 
 
 def avals_of(atoms: Sequence[Any]) -> list[core.ShapedArray]:

@@ -8,6 +8,7 @@ written twice become one, and those that change nothing go. For native kernels, 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -153,8 +154,7 @@ class _Flat:
         """A variable in the shape of the result: kernels take no shorter operands, but for literals."""
         if isinstance(atom, core.Literal) or shape_of(atom) == shape:
             return atom
-        axes = tuple(range(len(shape) - atom.aval.ndim, len(shape)))
-        return self._helped(lambda x: jax.lax.broadcast_in_dim(x, shape, axes), atom)[0]
+        return self.inline(_broadcast(shape_of(atom), dtype_of(atom), shape), [atom])[0]
 
     def _instead(self, eqn: core.JaxprEqn, ins: list[Atom]) -> tuple[core.ClosedJaxpr, list[Atom]] | None:
         """What has kernels and gives the same."""
@@ -192,12 +192,27 @@ class _Flat:
         fixed, carry, stacked = ins[:consts], list(ins[consts : consts + count]), ins[consts + count :]
         length, made = params["length"], []
         for turn in reversed(range(length)) if params["reverse"] else range(length):
-            here = [self._helped(lambda x, at=turn: jax.lax.index_in_dim(x, at, keepdims=False), x)[0] for x in stacked]
+            here = [self.inline(_element(shape_of(x), dtype_of(x), turn), [x])[0] for x in stacked]
             outs = self.inline(params["jaxpr"], [*fixed, *carry, *here])
             carry = outs[:count]
             made.append(outs[count:])
         ordered = made[::-1] if params["reverse"] else made
         return [*carry, *(self._helped(_stack, *parts)[0] for parts in zip(*ordered, strict=True))]
+
+
+@functools.lru_cache(maxsize=4096)
+def _broadcast(source: tuple[int, ...], dtype: str, shape: tuple[int, ...]) -> core.ClosedJaxpr:
+    """One array repeated along new first axes."""
+    axes = tuple(range(len(shape) - len(source), len(shape)))
+    spec = jax.ShapeDtypeStruct(source, np.dtype(dtype))
+    return jax.make_jaxpr(lambda x: jax.lax.broadcast_in_dim(x, shape, axes))(spec)
+
+
+@functools.lru_cache(maxsize=4096)
+def _element(shape: tuple[int, ...], dtype: str, at: int) -> core.ClosedJaxpr:
+    """One element along the first axis."""
+    spec = jax.ShapeDtypeStruct(shape, np.dtype(dtype))
+    return jax.make_jaxpr(lambda x: jax.lax.index_in_dim(x, at, keepdims=False))(spec)
 
 
 def _stack(*parts: Any) -> Any:
