@@ -13,6 +13,7 @@ from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Scalar, Series
 from mpc_engine.ml.bands import lift_table, population_stability_index, stability_table
 from mpc_engine.ml.base import materialise
+from mpc_engine.ml.collinearity import correlation_matrix, variance_inflation_factor
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
     "brier_score_loss",
     "by_segment",
     "confusion_matrix",
+    "correlation_matrix",
     "gini",
     "ks_score",
     "lift_table",
@@ -32,6 +34,7 @@ __all__ = [
     "roc_auc_interval",
     "roc_auc_score",
     "stability_table",
+    "variance_inflation_factor",
 ]
 
 _RANKED = ("roc_auc", "ks")

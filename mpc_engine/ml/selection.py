@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -17,7 +18,7 @@ from mpc_engine.frame.base import identity
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import placed
 from mpc_engine.frame.series import Series
-from mpc_engine.ml.base import PlannedEstimator, applied_column, features_of, materialise
+from mpc_engine.ml.base import ConvergenceWarning, PlannedEstimator, applied_column, features_of, materialise
 from mpc_engine.ml.linear import LinearModel, LinearRegression, LogisticRegression, regression_inputs
 
 if TYPE_CHECKING:
@@ -294,9 +295,17 @@ class _Chosen(DataFrame):
 
     def _shape(self, data: pd.DataFrame) -> FeatureSelection:
         rows = data.iloc[1:]
+        converged = bool(rows["converged"].iloc[0])
+        if not converged:
+            warnings.warn(
+                "the selection did not converge: a chosen feature should still leave (raise max_steps), the classes "
+                "are separable, or columns are collinear (max_vif) and selection starts from all of them",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
         chosen = rows["chosen"].to_numpy(bool)
         found = _statistics(self._names, rows) if self._statistics else None
-        return FeatureSelection(self._names, chosen, bool(rows["converged"].iloc[0]), found)
+        return FeatureSelection(self._names, chosen, converged, found)
 
 
 def _statistics(names: Sequence[str], rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 
 from mpc_compiler.ir import Fit, Schema
 from mpc_compiler.lower.glm import Held, design_of, design_units, family_and_unit, real, runs
-from mpc_compiler.ops import collinear, scaler, select
+from mpc_compiler.ops import collinear, scaler
 from mpc_compiler.ops.likelihood import problem_of
 from mpc_compiler.ops.linalg import GUARD
 from mpc_compiler.ops.screen import Screen, screened
+from mpc_compiler.ops.select import select
+from mpc_compiler.ops.stepwise import Rule
 from mpc_compiler.ops.table import Column, Table
 
 __all__ = ["collinear_table", "select_table"]
@@ -31,7 +33,7 @@ def select_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held)
         offset=roles.get("offset"),
     )
     eligible = screened(problem, _screen(node), design_units(node, schema))
-    found = select.select(problem, eligible, _rule(node, order))
+    found = select(problem, eligible, _rule(node, order))
     terms = len(order) + 1
     columns = {name: jnp.concatenate([found[name][:1], *runs(found[name][1:], order)]) for name in ("coef", "bse")}
     for name, first in (("statistic", 0.0), ("entered", 0), ("chosen", True)):
@@ -41,11 +43,11 @@ def select_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held)
     return Table({name: Column(value) for name, value in columns.items()}, None, None)
 
 
-def _rule(node: Fit, order: list[int]) -> select.Rule:
+def _rule(node: Fit, order: list[int]) -> Rule:
     params = dict(node.params)
     given = [int(sign) for sign in str(params["signs"]).split(",")]
     signs = dict(zip(order, given, strict=True))
-    return select.Rule(
+    return Rule(
         enter=None if params["backward"] else float(params["enter"]),
         stay=float(params["stay"]),
         turns=int(params["turns"]),
@@ -68,7 +70,7 @@ def collinear_table(node: Fit, table: Table, schema: Schema, rows: int, held: He
     R, varies = collinear.correlations(design.gram(flags), bound=bound)
     factors, sound = collinear.inflation(R, varies)
     columns: dict[str, jax.Array] = {
-        "vif": jnp.concatenate(runs(factors, order)),
+        "vif": jnp.where(sound, jnp.concatenate(runs(factors, order)), 0.0),
         "sound": jnp.broadcast_to(sound, (len(order),)),
     }
     by_row = jnp.concatenate(runs(R * 2.0**-GUARD, order))
