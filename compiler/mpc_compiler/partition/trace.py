@@ -29,6 +29,8 @@ EQUALITIES = ("eq", "ne")
 _UNROLLED = 256
 """Most turns of a loop that is unrolled."""
 _SMALL = 4096
+_WORK = frozenset(("dot_general", "reduce_and", "reduce_or"))
+"""Primitives of jax that make a loop worth writing out for native kernels."""
 _CALLS = ("jaxpr", "call_jaxpr", "fun_jaxpr")
 _INLINED = frozenset(
     (
@@ -235,7 +237,7 @@ def _key(primitive: core.Primitive, ins: Sequence[Atom], params: Mapping[str, An
 
 
 def _has_kernel(body: Any) -> bool:
-    """Whether a jaxpr has work that a native kernel may run, a primitive of ours or a product, at any depth."""
+    """Whether a jaxpr has work that a native kernel may run, at any depth: a primitive of ours, or one of `_WORK`."""
     if isinstance(body, core.ClosedJaxpr):
         return _has_kernel(body.jaxpr)
     if isinstance(body, tuple | list):
@@ -243,7 +245,7 @@ def _has_kernel(body: Any) -> bool:
     if not isinstance(body, core.Jaxpr):
         return False
     names = (eqn.primitive.name for eqn in body.eqns)
-    ours = any(name == "dot_general" or (name in PRIMITIVES and PRIMITIVES[name].kernel) for name in names)
+    ours = any(name in _WORK or (name in PRIMITIVES and PRIMITIVES[name].kernel) for name in names)
     return ours or any(_has_kernel(value) for eqn in body.eqns for value in eqn.params.values())
 
 
