@@ -17,8 +17,8 @@ class UnsupportedNameError(UnsupportedError, AttributeError):
 
 _ROWS = "sort_values(...) and head(n), or a filter: rows have no public positions"
 _HINTS = {
-    "apply": "write expressions over whole columns; assign(name=lambda t: t.a + t.b)",
-    "applymap": "write expressions over whole columns",
+    "apply": "expressions over whole columns, assign(name=lambda t: t.a + t.b); or map_jax(fn, columns)",
+    "applymap": "expressions over whole columns; or map_jax(fn, columns)",
     "iterrows": "collect() first",
     "itertuples": "collect() first",
     "items": "loop over df.columns",

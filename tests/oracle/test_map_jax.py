@@ -334,6 +334,7 @@ STEPS: dict[str, tuple[Function, str]] = {
     ),
     "tables": (lambda a, b: jnp.array(TABLE)[a] * b, "a_n b_k"),
     "places beyond a table": (lambda a, b: jnp.array(TABLE)[a + b], "a_n b_n"),
+    "places before a table": (lambda a, b: jnp.array(TABLE)[a - 4] + jnp.array(TABLE)[b - 9], "a_n b_n"),
     "sorted into": (lambda a, b: jnp.searchsorted(jnp.array([-5, 0, 4.5]), a + b, method="compare_all"), "a_x b_k"),
     "members": (lambda a, b: jnp.isin(a + b, jnp.array([1, 4, -3])), "a_k b_k"),
     "gradient": (jax.grad(lambda a, b: a * a * jax.nn.sigmoid(b) + jnp.where(a > 0, a * b, b)), "a_w b_w"),

@@ -68,7 +68,7 @@ class Step:
     apply: Callable[..., Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Function:
     """A function of the columns, by its steps; returns the last values."""
 
@@ -82,7 +82,7 @@ class Function:
             values.append(step.apply(*(values[at] for at in step.of)))
         return {f"v{at}": values[at] for at in self.returns}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         names = [*self.columns, *(f"v{at}" for at in range(len(self.columns), len(self.columns) + len(self.steps)))]
         lines = [f"v{at} = {step.name}({', '.join(names[of] for of in step.of)})" for at, step in
                  enumerate(self.steps, len(self.columns))]  # fmt: skip

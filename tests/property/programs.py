@@ -113,6 +113,7 @@ _BINARY: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul,
     "div": lambda a, b: a / b if b else Fraction(0),
     "floordiv": lambda a, b: Fraction(a // b), "mod": lambda a, b: a - a // b * b,
+    "maximum": max, "minimum": min,
 }  # fmt: skip
 
 
@@ -132,8 +133,13 @@ def _exact(expr: Expr, given: Mapping[str, Fraction], program: Program) -> Fract
         return args[1] if args[0] else args[2]
     if expr.op == "clip":
         return min(max(args[0], args[1]), args[2])
-    return {"neg": operator.neg, "abs": abs, "float": lambda a: a, "int": lambda a: Fraction(int(a)),
-            "round": lambda a: Fraction(round(a))}[expr.op](args[0])  # fmt: skip
+    return _UNARY[expr.op](args[0])
+
+
+_UNARY: dict[str, Callable[[Fraction], Fraction]] = {
+    "neg": operator.neg, "abs": abs, "sign": lambda a: Fraction((a > 0) - (a < 0)),
+    "float": lambda a: a, "int": lambda a: Fraction(int(a)), "round": lambda a: Fraction(round(a)),
+}  # fmt: skip
 
 
 def _constant(rng: np.random.Generator, kind: str) -> Expr:
@@ -142,12 +148,16 @@ def _constant(rng: np.random.Generator, kind: str) -> Expr:
     return literal(int(rng.choice([1, -1, 2, 3, 10, 1000, -7, 123_456_789])))
 
 
+_STEPS = (
+    "add", "sub", "mul", "scale", "divide", "neg", "abs", "where", "clip", "over", "whole", "float", "maximum",
+    "minimum", "sign",
+)  # fmt: skip
+
+
 def _grown(rng: np.random.Generator, expr: Expr, kinds: tuple[tuple[str, int], ...], exact: bool) -> Expr:
     other, kind = column(f"c{rng.integers(0, len(kinds))}"), kinds[0][0]
-    op = str(
-        rng.choice(["add", "sub", "mul", "scale", "divide", "neg", "abs", "where", "clip", "over", "whole", "float"])
-    )
-    if op in ("add", "sub", "mul"):
+    op = str(rng.choice(_STEPS))
+    if op in ("add", "sub", "mul", "maximum", "minimum"):
         pair = (expr, other) if rng.random() < 0.5 else (other, expr)
         return call(op, *pair)
     if op == "scale":
@@ -163,7 +173,7 @@ def _grown(rng: np.random.Generator, expr: Expr, kinds: tuple[tuple[str, int], .
         return call("div", expr, column("c1"))
     if op == "whole" and exact:
         return call(str(rng.choice(["floordiv", "mod"])), expr, literal(int(rng.choice([2, 7, 1000]))))
-    return call(op, expr) if op in ("neg", "abs", "float") else expr
+    return call(op, expr) if op in ("neg", "abs", "float", "sign") else expr
 
 
 def draw(rng: np.random.Generator) -> list[Program]:

@@ -94,6 +94,8 @@ def sign(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr])
     value, (low, high) = args[0].value, types[0].bounds
     zero, sides = Literal(0), (types[0], DType("int", lo=0, hi=0))
     kind = jnp.float64 if result.kind == "float" else jnp.int64
+    if low > 0 or high < 0:  # whatever is left of a number that shares round to 0
+        return Column(jnp.full(value.shape, 1 if low > 0 else -1, kind), args[0].valid)
     made = jnp.zeros(value.shape, kind)
     for test, there, by in (("gt", high > 0, 1), ("lt", low < 0, -1)):
         if there:

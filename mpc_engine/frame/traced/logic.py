@@ -130,8 +130,7 @@ def selected(make: Maker, which: Element, cases: list[Element]) -> Element:
     if inner is not None:
         test, then, other = inner
         return where(make, test, selected(make, then, cases), selected(make, other, cases))
-    lo, hi = make.limits(which)
-    first, last = int(max(lo, 0)), int(min(hi, len(cases) - 1))
+    first, last = (int(min(max(end, 0), len(cases) - 1)) for end in make.limits(which))
     made = cases[last]
     for at in reversed(range(first, last)):
         made = where(make, compared(make, "le", which, np.int64(at)), cases[at], made)
