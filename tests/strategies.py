@@ -64,7 +64,7 @@ class Step:
         if keys.get("how") in ("semi", "anti"):
             left_on, right_on = (keys.get(side, keys.get("on")) for side in ("left_on", "right_on"))
             return frame[frame[left_on].isin(other[right_on]) == (keys["how"] == "semi")]
-        if most and keys.get("how") == "inner":
+        if keys.get("how") == "inner":
             # pandas 3 mixes up rows where some have no match, others two, and the result is as long as the left side.
             left, right = (side.assign(**{name: np.arange(len(side))}) for side, name in ((frame, "_l"), (other, "_r")))
             return left.merge(right, **keys).sort_values(["_l", "_r"]).drop(columns=["_l", "_r"])
