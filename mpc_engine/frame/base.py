@@ -19,6 +19,8 @@ from mpc_compiler.ir import (
     Expr,
     Item,
     Join,
+    Output,
+    Plan,
     Project,
     Rel,
     Scan,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mpc_compiler.explain import Explanation
+    from mpc_engine.observe.report import RunReport
 
 __all__ = [
     "Lazy",
@@ -54,6 +57,8 @@ __all__ = [
 
 class Runner(Protocol):
     """What a session does for its frames."""
+
+    last_run: RunReport | None
 
     def collect_frames(self, frames: Sequence[Lazy], *, to: str | Sequence[str] | None) -> list[Any]:
         """Run and return what the receivers get."""
@@ -188,10 +193,20 @@ def named_by(label: str, *what: object) -> str:
 @functools.lru_cache(maxsize=65536)
 def _digest(*what: object) -> str:
     """Of nodes by their arguments' digests, so that what is shared is looked at once."""
-    parts = [
-        f"{part.op}({','.join(map(_digest, part.args))})" if isinstance(part, Call) else repr(part) for part in what
-    ]
-    return hashlib.sha256(";".join(parts).encode()).hexdigest()[:12]
+    return hashlib.sha256(";".join(map(_said, what)).encode()).hexdigest()[:12]
+
+
+def _said(part: object) -> str:
+    if isinstance(part, Call):
+        return f"{part.op}({','.join(map(_digest, part.args))})"
+    return _printed(part) if isinstance(part, Rel) else repr(part)
+
+
+@functools.lru_cache(maxsize=4096)
+def _printed(rel: Rel) -> str:
+    from mpc_compiler.serde import fingerprint
+
+    return fingerprint(Plan((Output("value", rel, ()),)))
 
 
 def added(base: Rel, name: str, made_of: Callable[[str], object]) -> tuple[str, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Expr, Item, Output, Plan, Project, Rel, call, column, make
+from mpc_compiler.ir import Expr, Item, Project, Rel, call, column, make
 from mpc_engine.frame.base import Lazy, beside, named_by, one_session
 from mpc_engine.frame.constants import constant, no_branch, plain
 from mpc_engine.frame.operators import Operators
@@ -33,11 +33,8 @@ class Scalar(Operators, Lazy):
     @property
     def _one(self) -> tuple[Rel, Expr]:
         """The value as the only column of a relation of one row, under a name that stands for this value only."""
-        from mpc_compiler.serde import fingerprint
-
         (expr,) = self._items.values()
-        plain_ = make(Project(self._base, (Item("value", expr),)))
-        name = named_by("value", fingerprint(Plan((Output("value", plain_, ()),))))
+        name = named_by("value", make(Project(self._base, (Item("value", expr),))))
         return make(Project(self._base, (Item(name, expr),))), column(name)
 
     @placed

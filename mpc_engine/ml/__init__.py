@@ -3,6 +3,7 @@
 from mpc_engine.ml import metrics
 from mpc_engine.ml.base import ConvergenceWarning
 from mpc_engine.ml.boosting import GradientBoostingClassifier, GradientBoostingRegressor
+from mpc_engine.ml.evaluation import EvaluationReport, evaluate
 from mpc_engine.ml.linear import (
     GammaRegressor,
     LinearRegression,
@@ -25,6 +26,7 @@ from mpc_engine.ml.woe import BinTable, WoeEncoder
 __all__ = [
     "BinTable",
     "ConvergenceWarning",
+    "EvaluationReport",
     "FeatureSelection",
     "FeatureSelector",
     "GammaRegressor",
@@ -43,6 +45,7 @@ __all__ = [
     "StandardScaler",
     "TweedieRegressor",
     "WoeEncoder",
+    "evaluate",
     "match_report",
     "metrics",
     "train_test_split",

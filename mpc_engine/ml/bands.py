@@ -1,18 +1,14 @@
-"""Bands of scores between public edges: event rates, lift and stability, small bands left out before anything opens."""
+"""Bands of scores: event rates, lift and stability, small bands left out before anything opens."""
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import (
     Agg,
     Aggregate,
-    Expr,
-    Filter,
     Item,
     Metric,
     Project,
@@ -24,66 +20,22 @@ from mpc_compiler.ir import (
     make,
 )
 from mpc_engine.frame.base import Lazy, common, identity, one_session
-from mpc_engine.frame.constants import constant, exact_constant
 from mpc_engine.frame.place import mark, placed
 from mpc_engine.frame.series import Scalar, Series
+from mpc_engine.ml.cuts import Edges, cuts_of
+from mpc_engine.ml.suppress import least_of, without_small
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["BandTable", "band_code", "edges_of", "lift_table", "population_stability_index", "stability_table"]
-
-Edges = Sequence[float] | int
-
-
-def edges_of(score: Series, bins: Edges) -> tuple[float, ...]:
-    """The inner edges of bands: public ones, or those that divide the score's public range evenly.
-
-    Raises
-    ------
-    SchemaError
-        When edges do not ascend, or are none.
-    """
-    if isinstance(bins, int):
-        if not 2 <= bins <= 1000:
-            raise SchemaError(f"there can be 2 to 1000 bands, not {bins}", code="MPC-0120")
-        low, high = (float(end) for end in score.dtype.limits)
-        return tuple(low + (high - low) * k / bins for k in range(1, bins))
-    inner = tuple(float(edge) for edge in bins if math.isfinite(edge))
-    if not inner or any(low >= high for low, high in itertools.pairwise(inner)):
-        raise SchemaError("the edges of bands must ascend", code="MPC-0105", hint="[400, 500, 600]")
-    return inner
-
-
-def band_code(score: Series, edges: Sequence[float]) -> Expr:
-    """The number of the band of each score, from 0: how many edges are not above it; missing ones get the last."""
-    edge = exact_constant if score.dtype.kind == "decimal" else constant
-    total: Expr = literal(0)
-    for value in edges:
-        total = call("add", total, call("int", call("ge", score._expr, edge(value))))
-    if score.dtype.nullable:
-        total = call("where", call("isna", score._expr), literal(len(edges) + 1), total)
-    return total
-
-
-def band_names(edges: Sequence[float], *, missing: bool) -> list[str]:
-    """``"[400, 500)"`` and so on, in the order of :func:`band_code`.
-
-    Examples
-    --------
-    >>> band_names([0.5], missing=True)
-    ['[-inf, 0.5)', '[0.5, inf)', 'missing']
-    """
-    ends = [-math.inf, *edges, math.inf]
-    made = [f"[{low:g}, {high:g})" for low, high in itertools.pairwise(ends)]
-    return [*made, "missing"] if missing else made
+__all__ = ["BandTable", "lift_table", "population_stability_index", "stability_table"]
 
 
 class BandTable(Lazy):
     """Counts by band; ``collect()`` derives rates from the counts that were released.
 
     Bands with fewer rows than the least count, and empty ones, do not reach anybody: their cells are missing, and they
-    are no part of sums over bands.
+    are no part of sums over bands. See :func:`mpc_engine.ml.suppress.without_small`.
     """
 
     def __init__(self, of: Lazy, rel: Rel, names: Sequence[str], kind: str) -> None:
@@ -104,6 +56,8 @@ class BandTable(Lazy):
 
 def _lift(counts: pd.DataFrame) -> pd.DataFrame:
     rows, events = counts["count"], counts["event"]
+    if "score" in counts:
+        counts = counts.assign(score=counts["score"] / rows).rename(columns={"score": "mean_score"})
     rate = events.sum() / rows.sum() if rows.sum() else math.nan
     made = counts.assign(event_rate=events / rows)
     made["lift"] = made["event_rate"] / rate
@@ -124,44 +78,44 @@ def _stability(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(expected_share=share["expected"], actual_share=share["actual"], psi=change * logs)
 
 
-def _least(min_count: int) -> int:
-    if not isinstance(min_count, int) or isinstance(min_count, bool) or min_count < 1:
-        raise SchemaError(f"min_count must be a number of rows, not {min_count!r}", code="MPC-0120")
-    return min_count
-
-
-def _kept(rel: Rel, counts: Sequence[str], least: int) -> Rel:
-    """Bands with enough rows; the others are dropped on shares, so that small and empty ones look alike."""
-    keep = call("ge", column(counts[0]), literal(least))
-    for name in counts[1:]:
-        keep = call("and", keep, call("ge", column(name), literal(least)))
-    return mark(make(Filter(rel, keep)))
-
-
 @placed
 def lift_table(
-    y_true: Series, y_score: Series, *, bins: Edges = 10, min_count: int = 10, descending: bool = True
+    y_true: Series,
+    y_score: Series,
+    *,
+    bins: Edges = 10,
+    binning: str = "uniform",
+    min_count: int = 10,
+    descending: bool = True,
+    means: bool = False,
 ) -> BandTable:
     """Event rate, lift and gains by bands of the score.
 
     Discloses the rows and events of each band with at least ``min_count`` rows; everything else in the table follows
-    from those, so that a band that was left out cannot be found by subtraction.
+    from those. Where all bands that are left out have fewer rows together, one more is left out: none can be found by
+    subtraction.
 
     Parameters
     ----------
     y_true, y_score : Series
         0/1 labels and scores.
     bins : sequence of number or int
-        Public edges, ascending; or so many bands of equal width over the score's public range.
+        Public edges, ascending; or so many bands.
+    binning : {"uniform", "quantile"}
+        So many bands of equal width over the score's public range, or of equally many rows each (deciles for 10), whose
+        edges stay secret. Rows of one score are in one band, so that some may be empty.
     min_count : int
         Least rows of a band that is released.
     descending : bool
         Whether the band of highest scores comes first, as for probabilities of the event; False for score points.
+    means : bool
+        Whether mean scores by band are released, too, to compare probabilities with event rates.
 
     Returns
     -------
     BandTable
-        Collected: a frame by band with count, event, event_rate, lift, cumulative shares, ks and cum_lift.
+        Collected: a frame by band with count, event, event_rate, lift, cumulative shares, ks and cum_lift; mean_score
+        where it is asked for.
 
     Examples
     --------
@@ -178,45 +132,42 @@ def lift_table(
     [-inf, 0.5)    4.0    1.0   0.5       1.000
     """
     one_session(y_true, y_score)
-    edges, least = edges_of(y_score, bins), _least(min_count)
-    code, names = band_code(y_score, edges), band_names(edges, missing=y_score.dtype.nullable)
+    least, cuts = least_of(min_count), cuts_of(y_score, bins, binning)
+    (with_edges, code), missing = cuts.code(y_score), y_score.dtype.nullable
+    names = cuts.labels(missing=missing)
     if descending:
-        ordered = len(edges) + 1
+        ordered = len(cuts.names)
         flipped = call("sub", literal(ordered - 1), code)
-        missing = y_score.dtype.nullable
         code = call("where", call("isna", y_score._expr), literal(ordered), flipped) if missing else flipped
-        names = [*reversed(names[:ordered]), *names[ordered:]]
+        names = [*reversed(cuts.names), *names[ordered:]]
     label = y_true.astype(int)
-    base = common(label._base, y_score._base)
+    base = common(label._base, with_edges)
     ranged = call("clip", code, literal(0), literal(len(names) - 1))
-    rows = make(Project(base, (Item("band", ranged), Item("event", label._expr))))
-    counts = make(Aggregate(rows, ("band",), (Agg("count", "size"), Agg("event", "sum", "event"))))
-    return BandTable(y_true, _kept(counts, ("count",), least), names, "lift")
+    items, sums = [Item("band", ranged), Item("event", label._expr)], [Agg("event", "sum", "event")]
+    if means:
+        items.append(Item("score", y_score._expr))
+        sums.append(Agg("score", "sum", "score"))
+    rows = make(Project(base, tuple(items)))
+    counts = make(Aggregate(rows, ("band",), (Agg("count", "size"), *sums)))
+    return BandTable(y_true, mark(without_small(y_true, counts, ("count",), least)), names, "lift")
 
 
-def _two_samples(expected: Series, actual: Series, bins: Edges) -> tuple[Rel, list[str]]:
+def _two_samples(expected: Series, actual: Series, bins: Edges, binning: str) -> tuple[Rel, list[str]]:
     """Rows of both samples: ``sample`` 0 or 1, and ``band``."""
     one_session(expected, actual)
-    edges = edges_of(expected, bins)
-    missing = expected.dtype.nullable or actual.dtype.nullable
-    last = literal(len(edges) + missing)
-    sides = [
-        make(
-            Project(
-                part._base,
-                (
-                    Item("band", call("clip", band_code(part, edges), literal(0), last)),
-                    Item("sample", literal(sample)),
-                ),
-            )
-        )
-        for sample, part in enumerate((expected, actual))
-    ]
-    return mark(make(Union(*sides))), band_names(edges, missing=missing)
+    cuts, missing = cuts_of(expected, bins, binning), expected.dtype.nullable or actual.dtype.nullable
+    names, sides = cuts.labels(missing=missing), []
+    for sample, part in enumerate((expected, actual)):
+        base, code = cuts.code(part)
+        band = call("clip", code, literal(0), literal(len(names) - 1))
+        sides.append(make(Project(base, (Item("band", band), Item("sample", literal(sample))))))
+    return mark(make(Union(*sides))), names
 
 
 @placed
-def population_stability_index(expected: Series, actual: Series, *, bins: Edges = 10, min_count: int = 10) -> Scalar:
+def population_stability_index(
+    expected: Series, actual: Series, *, bins: Edges = 10, binning: str = "uniform", min_count: int = 10
+) -> Scalar:
     """Population stability index: the sum over bands of ``(a - e) * log(a / e)`` of shares a and e of two samples.
 
     An empty band counts as one with half a row in its logarithm. Discloses one number; it is missing if a sample has
@@ -227,8 +178,9 @@ def population_stability_index(expected: Series, actual: Series, *, bins: Edges 
     expected, actual : Series
         The same score or characteristic in two samples: of two frames, or of two parts of one.
     bins : sequence of number or int
-        Public edges, ascending; or so many bands of equal width over the public range of ``expected``. Missing values
-        are a band of their own.
+        Public edges, ascending; or so many bands. Missing values are a band of their own.
+    binning : {"uniform", "quantile"}
+        So many bands of equal width over the public range of ``expected``, or of equally many of its rows.
     min_count : int
         Least rows of a sample.
 
@@ -243,8 +195,8 @@ def population_stability_index(expected: Series, actual: Series, *, bins: Edges 
     ...     round(population_stability_index(old, new, bins=[0.5], min_count=2).collect(), 4)
     0.2747
     """
-    least = _least(min_count)
-    both, _ = _two_samples(expected, actual, bins)
+    least = least_of(min_count)
+    both, _ = _two_samples(expected, actual, bins, binning)
     found = make(Metric(both, ("psi", "psi_least"), "sample", "band"))
     value = call("where", call("ge", column("psi_least"), literal(least)), column("psi"), literal(None))
     rel = mark(make(Project(found, (Item("psi", value),))))
@@ -252,7 +204,9 @@ def population_stability_index(expected: Series, actual: Series, *, bins: Edges 
 
 
 @placed
-def stability_table(expected: Series, actual: Series, *, bins: Edges = 10, min_count: int = 10) -> BandTable:
+def stability_table(
+    expected: Series, actual: Series, *, bins: Edges = 10, binning: str = "uniform", min_count: int = 10
+) -> BandTable:
     """Rows of two samples by band, with each band's part of the population stability index.
 
     Discloses the two counts of each band that has at least ``min_count`` rows in both samples; shares are of the
@@ -269,8 +223,8 @@ def stability_table(expected: Series, actual: Series, *, bins: Edges = 10, min_c
     ...     stability_table(old, new, bins=[0.5], min_count=1).collect()["psi"].round(4).tolist()
     [0.1014, 0.1733]
     """
-    least = _least(min_count)
-    both, names = _two_samples(expected, actual, bins)
+    least = least_of(min_count)
+    both, names = _two_samples(expected, actual, bins, binning)
     aggs = (Agg("count", "size"), Agg("actual", "sum", "sample"))
     counts = make(Aggregate(both, ("band",), aggs))
     items = (
@@ -278,4 +232,5 @@ def stability_table(expected: Series, actual: Series, *, bins: Edges = 10, min_c
         Item("expected", call("sub", column("count"), column("actual"))),
         Item("actual", column("actual")),
     )
-    return BandTable(expected, _kept(make(Project(counts, items)), ("expected", "actual"), least), names, "stability")
+    kept = without_small(expected, make(Project(counts, items)), ("expected", "actual"), least)
+    return BandTable(expected, mark(kept), names, "stability")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from mpc_compiler.check import schema_of
 from mpc_compiler.errors import SchemaError
-from mpc_compiler.ir import Apply, Column, Expr, Item, Project, Rel, column, make
-from mpc_engine.frame.base import fresh
+from mpc_compiler.ir import Apply, Column, Expr, Rel, column, make
+from mpc_engine.frame.base import extended, named_by
 from mpc_engine.frame.dataframe import DataFrame
 from mpc_engine.frame.place import mark
 from mpc_engine.frame.series import Series
@@ -116,25 +116,15 @@ def materialise(base: Rel, columns: Mapping[str, Expr]) -> tuple[Rel, dict[str, 
     Returns
     -------
     rel : Rel
-        ``base``, or ``base`` with columns added.
+        ``base``, or ``base`` with columns added. Their names stand for what they hold, so that columns of two models
+        over the same rows can be put side by side.
     names : dict of str to str
         The column that holds each expression.
     """
-    items = [Item(name, column(name)) for name in schema_of(base).names]
-    taken, names = {item.name for item in items}, {}
-    for name, expr in columns.items():
-        if isinstance(expr, Column):
-            names[name] = expr.name
-            continue
-        held, count = name, 1
-        while held in taken:
-            held, count = f"{name}~{count}", count + 1
-        taken.add(held)
-        items.append(Item(held, expr))
-        names[name] = held
-    if len(items) == len(schema_of(base).names):
-        return base, names
-    return mark(make(Project(base, tuple(items)))), names
+    names = {name: expr.name if isinstance(expr, Column) else named_by(name, expr) for name, expr in columns.items()}
+    have = set(schema_of(base).names)
+    new = {names[name]: expr for name, expr in columns.items() if names[name] not in have}
+    return mark(extended(base, new)), names
 
 
 def features_of(X: DataFrame, expected: tuple[str, ...] | None = None) -> dict[str, Expr]:
@@ -164,15 +154,13 @@ def applied(
 ) -> tuple[Rel, tuple[str, ...]]:
     """``base`` with what ``method`` of a model makes of its columns ``features``, and the columns that hold it.
 
-    The new columns are called ``names``, or like that where ``base`` has them already.
+    The new columns are called like ``names`` and what they hold, so that those of two models do not get in each other's
+    way.
     """
-    outputs: list[str] = []
-    for name in names:
-        made = fresh(base, name)
-        while made in outputs:
-            made += "~"
-        outputs.append(made)
-    return mark(make(Apply(base, model, kind, method, tuple(features), tuple(outputs)))), tuple(outputs)
+    outputs = tuple(named_by(name, model, kind, method, *features) for name in names)
+    if set(outputs) <= set(schema_of(base).names):
+        return base, outputs
+    return mark(make(Apply(base, model, kind, method, tuple(features), outputs))), outputs
 
 
 def applied_column(
@@ -180,7 +168,7 @@ def applied_column(
 ) -> Series:
     """What ``method`` of a model makes of each row of ``X``, which are the rows of ``base``."""
     rel, (out,) = applied(model, kind, method, base, features, [name])
-    return Series(X._session, rel, column(out), out, {key: X._items[key] for key in X._index})
+    return Series(X._session, rel, column(out), name, {key: X._items[key] for key in X._index})
 
 
 def replaced(X: DataFrame, rel: Rel, names: Mapping[str, str]) -> DataFrame:

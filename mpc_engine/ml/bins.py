@@ -25,6 +25,7 @@ from mpc_compiler.ir import (
     make,
     substitute,
 )
+from mpc_engine.frame.base import named_by
 from mpc_engine.ml.released import number
 
 __all__ = ["Bins", "attached", "bins_of", "edge_rows", "edges_of_each"]
@@ -156,7 +157,7 @@ def _intervals(name: str, expr: Expr, base: Rel, owner: str, *, how: str | Seque
     if not isinstance(bins, int) or not 2 <= bins <= 64:
         raise SchemaError(f"max_bins must lie between 2 and 64, not {bins!r}", code="MPC-0120")
     side, there = _owners_rows(base, expr, owner, name)
-    names = tuple(f"~edge:{name}:{k}" for k in range(1, bins))
+    names = tuple(named_by(f"~edge:{name}:{k}", side, there, how, bins) for k in range(1, bins))
     code = _count([call("ge", call("float", expr), column(edge)) for edge in names])
     return Bins(name, owner, code, bins, bins, (), side, call("float", there), how, names)
 

@@ -14,6 +14,7 @@ from mpc_engine.frame.series import Scalar, Series
 from mpc_engine.ml.bands import lift_table, population_stability_index, stability_table
 from mpc_engine.ml.base import materialise
 from mpc_engine.ml.collinearity import correlation_matrix, variance_inflation_factor
+from mpc_engine.ml.comparison import delong_test
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +27,7 @@ __all__ = [
     "by_segment",
     "confusion_matrix",
     "correlation_matrix",
+    "delong_test",
     "gini",
     "ks_score",
     "lift_table",

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.pipeline import Pipeline
 
+    from mpc_engine.observe.report import Section
+
 __all__ = ["CardBin", "ReleasedCard", "card_bins", "number", "other_points"]
 
 
@@ -93,6 +95,18 @@ class ReleasedCard:
         """Points of rows in the clear, float64 [n]: the sum of :meth:`points`."""
         total: NDArray[np.float64] = self.points(rows).sum(axis=1)
         return total
+
+    def sections(self, *, min_count: int = 10) -> dict[str, Section]:
+        """The card, and charts of the weights of evidence of its bins, as parts of a report's page.
+
+        Bins of fewer than ``min_count`` rows are shown with their points only. A card that was read from JSON has
+        nothing but points to show.
+        """
+        from mpc_engine.ml.charts import bin_sections, table_of
+
+        if "woe" not in self.table:
+            return {"Score card": table_of(self.table)}
+        return bin_sections(self.table, "Score card", min_count)
 
     def to_json(self) -> str:
         """JSON, which :meth:`from_json` reads."""

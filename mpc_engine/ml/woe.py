@@ -20,6 +20,8 @@ from mpc_engine.ml.bins import Bins, attached, bins_of, edges_of_each
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mpc_engine.observe.report import Section
+
 __all__ = ["BinTable", "WoeEncoder"]
 
 _KIND = "woe"
@@ -42,6 +44,15 @@ class BinTable:
     def iv_(self) -> dict[str, float]:
         """Information value of each feature."""
         return {str(name): float(part["total_iv"].iloc[0]) for name, part in self.bins.groupby("variable", sort=False)}
+
+    def sections(self, *, min_count: int = 10) -> dict[str, Section]:
+        """The bins, and charts of their weights of evidence, as parts of a report's page.
+
+        Bins of fewer than ``min_count`` rows are shown without what they hold.
+        """
+        from mpc_engine.ml.charts import bin_sections
+
+        return bin_sections(self.bins, "Bins", min_count)
 
     def __str__(self) -> str:
         return str(self.bins.drop(columns=["low", "high", "values", "missing"]).to_string(index=False))

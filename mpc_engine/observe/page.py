@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from mpc_engine.observe.chart import BarChart, Chart, LineChart
 from mpc_engine.observe.report import RunReport, Section, Step, Table, human_bytes, human_seconds, longest_steps
+from mpc_engine.observe.svg import STYLE as CHART_STYLE
+from mpc_engine.observe.svg import svg
 
 __all__ = ["fragment", "page"]
 
@@ -31,6 +34,7 @@ STYLE = """
 .mpc pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem;
   overflow-x: auto; font: 13px/1.45 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 .mpc ul { margin: 0; padding-left: 1.2rem; }
+.mpc summary { color: var(--soft); cursor: pointer; }
 """
 _BODY = "body { margin: 0; padding: 2rem 1.25rem; background: #fff; display: flex; justify-content: center; }"
 _BODY_DARK = "@media (prefers-color-scheme: dark) { body { background: #12171e; } }"
@@ -55,18 +59,19 @@ def page(report: RunReport) -> str:
 def fragment(report: RunReport) -> str:
     """Return the report as one element that can stand in a notebook."""
     about = " · ".join(filter(None, (report.executor and f"executor {report.executor}", report.protocol)))
+    ran = bool(report.steps or report.seconds or report.disclosed)
     parts = [
         f"<h1>{escape(report.title)}</h1>",
         f'<p class="about">{escape(about)}</p>' if about else "",
-        _facts(report),
-        _part("Disclosed", _disclosures(report.disclosed)),
+        _facts(report) if ran else "",
+        _part("Disclosed", _disclosures(report.disclosed)) if ran else "",
         *(_part(title, _section(section)) for title, section in report.sections.items()),
         _part("Steps", _steps(longest_steps(report.steps, 100))) if report.steps else "",
         _part("Sent by party", _by_party(report.bytes_sent, "sent")) if report.bytes_sent else "",
         _part("Peak memory by party", _by_party(report.peak_rss, "memory")) if report.peak_rss else "",
         _part("Plan", f"<pre>{escape(report.plan)}</pre>") if report.plan else "",
     ]
-    return f'<div class="mpc"><style>{STYLE}</style>{"".join(parts)}</div>'
+    return f'<div class="mpc"><style>{STYLE}{CHART_STYLE}</style>{"".join(parts)}</div>'
 
 
 def _part(title: str, body: str) -> str:
@@ -97,7 +102,23 @@ def _disclosures(disclosed: Sequence[object]) -> str:
 def _section(section: Section) -> str:
     if isinstance(section, str):
         return f"<pre>{escape(section)}</pre>"
-    return _table(section)
+    if isinstance(section, Table):
+        return _table(section)
+    charts = [section] if isinstance(section, LineChart | BarChart) else section
+    return f'<div class="charts">{"".join(map(_figure, charts))}</div>'
+
+
+def _figure(chart: Chart) -> str:
+    """A chart, and its values as a table for those who cannot or do not want to read it off."""
+    values = f"<details><summary>Values</summary>{_table(_values(chart))}</details>"
+    return f"<figure><figcaption>{escape(chart.title)}</figcaption>{svg(chart)}{values}</figure>"
+
+
+def _values(chart: Chart) -> Table:
+    if isinstance(chart, BarChart):
+        return Table(("", chart.label), list(chart.bars))
+    rows = [(line.name, x, y) for line in chart.lines if not line.reference for x, y in line.points]
+    return Table(("", chart.x.label, chart.y.label), rows)
 
 
 def _table(table: Table) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mpc_engine.observe.chart import Chart
+
 __all__ = [
     "Expected",
     "PartyStep",
@@ -101,7 +103,7 @@ class Table:
     rows: Sequence[Sequence[object]]
 
 
-Section = str | Table
+Section = str | Table | Chart | Sequence[Chart]
 
 
 def merge_steps(measured: Mapping[str, Sequence[PartyStep]]) -> tuple[list[Step], dict[str, int]]:
@@ -225,7 +227,8 @@ class RunReport:
         Makes the estimate that :meth:`Session.explain` gives too, when it is asked for; :meth:`to_html` shows it beside
         what was measured.
     sections : dict[str, Section]
-        Further parts for :meth:`to_html`, by title: text or a :class:`Table`.
+        Further parts for :meth:`to_html`, by title: text, a :class:`Table`, a chart or several, for instance those of
+        an evaluation or a score card: ``session.last_run.sections |= report.sections()``.
 
     Examples
     --------

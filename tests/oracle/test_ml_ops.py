@@ -21,6 +21,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from mpc_compiler.ops import linalg, logistic, losses, numeric, ranking, scaler, woe
+from mpc_compiler.ops.gap import GAIN, roc_gap
 from tests.spu_threads import in_spu
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
@@ -369,6 +370,39 @@ def test_error_of_the_auc_with_ties(execute: Execute, rows: int, levels: int) ->
 def test_error_of_the_auc_without_enough_rows_is_zero(execute: Execute, label: list[int]) -> None:
     found = execute(ranking.roc_error, np.array(label, np.int64), np.linspace(0, 1, len(label)))
     assert abs(float(found[2])) < 2**-8
+
+
+def gap(label: Array, one: Array, other: Array) -> tuple[float, float]:
+    """The difference of two AUCs and its standard error from the definition."""
+    parts = []
+    for score in (one, other):
+        good, bad = score[label == 0], score[label == 1]
+        wins = (bad[:, None] > good[None]) + 0.5 * (bad[:, None] == good[None])
+        parts.append((wins.mean(1), wins.mean(0)))
+    d, e = parts[0][0] - parts[1][0], parts[0][1] - parts[1][1]
+    return float(d.mean()), float(np.sqrt(d.var(ddof=1) / len(d) + e.var(ddof=1) / len(e)))
+
+
+@pytest.mark.parametrize(("rows", "noise", "levels"), [(60, 0.3, 8), (900, 0.3, 2**18), (3000, 0.01, 2**18)])
+def test_difference_of_two_aucs(execute: Execute, rows: int, noise: float, levels: int) -> None:
+    label, score, keep = scores(rows, levels)
+    rng = np.random.default_rng(rows)
+    other = np.clip(score + noise * rng.normal(size=rows), 0, 1)
+    other = encoded(np.floor(other * levels) / levels)
+    for valid in (None, keep):
+        kept = np.ones(rows, bool) if valid is None else valid
+        found = execute(roc_gap, label, score, other, *(() if valid is None else (valid,)))
+        want = gap(label[kept], score[kept], other[kept])
+        assert found[0] / GAIN == pytest.approx(want[0], abs=2e-6, rel=2.0**-14)
+        assert found[1] / GAIN == pytest.approx(want[1], rel=2e-3)
+
+
+@pytest.mark.parametrize(("label", "want"), [([0, 0, 0], 0), ([1, 1, 1], 0), ([0, 1], 1), ([], 0)])
+def test_difference_of_two_aucs_without_enough_rows(execute: Execute, label: list[int], want: int) -> None:
+    score = np.linspace(0, 1, len(label))
+    found = execute(roc_gap, np.array(label, np.int64), score, score[::-1].copy())
+    assert float(found[0]) / GAIN == pytest.approx(want, abs=1e-4)
+    assert abs(float(found[1])) / GAIN < 2**-8
 
 
 def test_log_loss_of_valid_rows(execute: Execute) -> None:

@@ -16,11 +16,17 @@ METRICS: dict[str, DType] = {
     "roc_auc": DType("float", lo=0.0, hi=1.0),
     "ks": DType("float", lo=0.0, hi=1.0),
     "roc_auc_se": DType("float", lo=0.0, hi=1.0),
+    "roc_auc_gap": DType("float", lo=-(2.0**11), hi=2.0**11),
+    "roc_auc_gap_se": DType("float", lo=0.0, hi=2.0**12),
     "log_loss": DType("float", lo=0.0, hi=12.0),
     "psi": DType("float", lo=-1.0, hi=32.0),
     "psi_least": DType("int", lo=0, hi=1 << 20),
 }
-"""Metrics of a score against a 0/1 label, and their types. ``psi``: of codes of bands in sample 0 and sample 1."""
+"""Metrics of a score against a 0/1 label, and their types.
+
+``psi``: of codes of bands in sample 0 and sample 1. ``roc_auc_gap``: of two scores, times ``2**11``.
+"""
+_COMPARISONS = ("roc_auc_gap", "roc_auc_gap_se")
 
 
 FAMILIES = ("binomial", "gaussian", "poisson", "gamma", "tweedie")
@@ -143,9 +149,11 @@ def _metric(node: Fit | Metric, below: Schema) -> Sequence[Field]:
         if name not in METRICS:
             raise UnsupportedError(f"unknown metric {name!r}", code="MPC-0301", hint=", ".join(METRICS), node=node)
     binary(node.label, below, node)
-    score = below.field(node.score)
-    if score is None or not score.dtype.numeric or score.dtype.nullable:
-        raise SchemaError(f"score {node.score!r} must be a number without missing values", code="MPC-0111", node=node)
+    if bool(node.other) != bool(set(node.metrics) & set(_COMPARISONS)):
+        raise SchemaError("a comparison takes two scores, any other metric one", code="MPC-0301", node=node)
+    score = _score(node.score, below, node)
+    if node.other:
+        _score(node.other, below, node)
     if "log_loss" in node.metrics and not 0 <= score.dtype.limits[0] <= score.dtype.limits[1] <= 1:
         lo, hi = score.dtype.limits
         raise SchemaError(
@@ -157,6 +165,13 @@ def _metric(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     if "psi" in node.metrics:
         code_size(node.score, below, node)
     return [Field(name, METRICS[name]) for name in node.metrics]
+
+
+def _score(name: str, below: Schema, node: Metric) -> Field:
+    field = below.field(name)
+    if field is None or not field.dtype.numeric or field.dtype.nullable:
+        raise SchemaError(f"score {name!r} must be a number without missing values", code="MPC-0111", node=node)
+    return field
 
 
 def _nothing_to_fit(node: Fit | Metric, below: Schema) -> Sequence[Field]:

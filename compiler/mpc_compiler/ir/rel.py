@@ -293,12 +293,16 @@ class Apply(_Node, frozen=True, tag="apply"):
 
 
 class Metric(_Node, frozen=True, tag="metric"):
-    """One row with a column for each named metric of a score against a 0/1 label."""
+    """One row with a column for each named metric of a score against a 0/1 label.
+
+    ``other`` is a second score, for metrics that compare two; empty for others.
+    """
 
     input: Rel
     metrics: tuple[str, ...]
     label: str
     score: str
+    other: str = ""
 
 
 Rel = (

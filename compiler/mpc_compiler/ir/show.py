@@ -105,7 +105,8 @@ def head_line(rel: Rel) -> str:
     if isinstance(rel, Apply):
         return f"apply {rel.kind}.{rel.method} -> {', '.join(rel.outputs)}"
     if isinstance(rel, Metric):
-        return f"metric {', '.join(rel.metrics)} of {rel.score} against {rel.label}"
+        scores = " and ".join(filter(None, (rel.score, rel.other)))
+        return f"metric {', '.join(rel.metrics)} of {scores} against {rel.label}"
     raise TypeError(type(rel))
 
 

@@ -11,7 +11,7 @@ from mpc_compiler.lower.gbdt import trees_column, trees_table
 from mpc_compiler.lower.glm import Held, feature_ranges, glm_column, glm_table, matrix_of, real, whole
 from mpc_compiler.lower.selection import collinear_table, select_table
 from mpc_compiler.lower.woe import looked_up, score_parts, woe_table
-from mpc_compiler.ops import losses, ranking, scaler
+from mpc_compiler.ops import gap, losses, ranking, scaler
 from mpc_compiler.ops.table import Column, Table
 
 __all__ = ["apply_model", "feature_ranges", "fit_model", "measure"]
@@ -79,6 +79,15 @@ def _ranked(node: Metric, label: jax.Array, table: Table, schema: Schema) -> dic
     return dict(zip(("roc_auc", "ks", "roc_auc_se"), found, strict=True))
 
 
+def _compared(node: Metric, label: jax.Array, table: Table, schema: Schema) -> dict[str, jax.Array]:
+    if not node.other:
+        return {}
+    one, other = (real(table, name, schema) for name in (node.score, node.other))
+    bounds = feature_ranges((node.score, node.other), schema)
+    found = gap.roc_gap(label, one, other, table.valid, bounds=(bounds[0], bounds[1]))
+    return dict(zip(("roc_auc_gap", "roc_auc_gap_se"), found, strict=True))
+
+
 def _lost(node: Metric, label: jax.Array, table: Table, schema: Schema) -> dict[str, jax.Array]:
     if "log_loss" not in node.metrics:
         return {}
@@ -95,4 +104,4 @@ def _moved(node: Metric, label: jax.Array, table: Table, schema: Schema) -> dict
     return {"psi": psi, "psi_least": least}
 
 
-_MEASURES = (_ranked, _lost, _moved)
+_MEASURES = (_ranked, _compared, _lost, _moved)

@@ -6,6 +6,7 @@ exact integers; the only rounding is that of the scores to ``2**-18`` and of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -16,7 +17,19 @@ from mpc_compiler.ops.primitives import encode_fixed, prefix_sum, segment_scan, 
 from mpc_compiler.ops.scan import tree_reduce
 from mpc_compiler.ops.segments import copied_back
 
-__all__ = ["ROWS_MAX", "ks", "roc", "roc_auc", "roc_error"]
+__all__ = [
+    "ROWS_MAX",
+    "Below",
+    "Sides",
+    "below_of",
+    "keys_of",
+    "ks",
+    "placed",
+    "roc",
+    "roc_auc",
+    "roc_error",
+    "sides_of",
+]
 
 ROWS_MAX = 1 << 20
 """More rows and products of counts might leave the range of the final division."""
@@ -24,7 +37,7 @@ ROWS_MAX = 1 << 20
 _MARGIN = 1 << 10  # fixed-point noise may carry a probability just below 0 or above 1
 
 
-class _Below(NamedTuple):
+class Below(NamedTuple):
     """Sorted by score; int64[n] but for the totals."""
 
     positive: jax.Array
@@ -41,7 +54,7 @@ class _Below(NamedTuple):
     """bool: the first row of a group of tied scores."""
 
 
-def _keys(score: jax.Array, bounds: tuple[float, float]) -> tuple[jax.Array, int]:
+def keys_of(score: jax.Array, bounds: tuple[float, float]) -> tuple[jax.Array, int]:
     """Score as an integer in ``[0, 2**bits)``, and bits."""
     low, high = bounds
     if not low < high:
@@ -54,25 +67,43 @@ def _keys(score: jax.Array, bounds: tuple[float, float]) -> tuple[jax.Array, int
     return raw - offset, (round(high * scale) + _MARGIN - offset).bit_length()
 
 
-def _below(label: jax.Array, score: jax.Array, valid: jax.Array | None, bounds: tuple[float, float]) -> _Below:
+class Sides(NamedTuple):
+    """int64[n]: 1 where a row is positive, and where it is negative; None: where it is not positive."""
+
+    positive: jax.Array
+    negative: jax.Array | None
+
+
+def sides_of(label: jax.Array, valid: jax.Array | None) -> Sides:
+    """Rows of both classes; those that are not valid are of neither."""
+    positive = label.astype(jnp.int64)
+    if valid is None:
+        return Sides(positive, None)
+    counted = valid.astype(jnp.int64)
+    return Sides(positive * counted, counted - positive * counted)
+
+
+def _below(label: jax.Array, score: jax.Array, valid: jax.Array | None, bounds: tuple[float, float]) -> Below:
     if label.shape[0] > ROWS_MAX:
         raise ValueError(f"expected at most 2**20 rows, got {label.shape[0]}")
     if label.shape[0] == 0:
         nothing = jnp.zeros(1, jnp.int64)
         none = nothing[0]
-        return _Below(nothing, nothing, nothing, nothing, none, none, nothing, nothing, jnp.ones(1, bool))
-    key, bits = _keys(score, bounds)
-    positive = label.astype(jnp.int64)
-    if valid is None:
-        key, positive = sort_rows((key,), (positive,), (bits,))
-        negative = 1 - positive
-    else:
-        counted = valid.astype(jnp.int64)
-        positive = positive * counted
-        key, positive, negative = sort_rows((key,), (positive, counted - positive), (bits,))
+        return Below(nothing, nothing, nothing, nothing, none, none, nothing, nothing, jnp.ones(1, bool))
+    return below_of(*keys_of(score, bounds), sides_of(label, valid))[0]
+
+
+def below_of(
+    key: jax.Array, bits: int, sides: Sides, carried: Sequence[jax.Array] = ()
+) -> tuple[Below, list[jax.Array]]:
+    """Rows sorted by a key of so many bits, at least one: what lies below each, and ``carried`` in the same order."""
+    flags = [flag for flag in sides if flag is not None]
+    key, *rest = sort_rows((key,), (*flags, *carried), (bits,))
+    positive, rest = rest[0], rest[1:]
+    negative, rest = (1 - positive, rest) if sides.negative is None else (rest[0], rest[1:])
     above, below = prefix_sum(positive), prefix_sum(negative)
     start = jnp.concatenate([jnp.ones(1, bool), key[1:] != key[:-1]])
-    return _Below(
+    made = Below(
         positive=positive,
         negative=negative,
         positives_below=segment_scan(start, above - positive, "copy"),
@@ -83,16 +114,17 @@ def _below(label: jax.Array, score: jax.Array, valid: jax.Array | None, bounds: 
         negatives_so_far=below,
         start=start,
     )
+    return made, rest
 
 
-def _auc_parts(c: _Below) -> tuple[jax.Array, jax.Array]:
+def _auc_parts(c: Below) -> tuple[jax.Array, jax.Array]:
     """Twice the Mann–Whitney U, and twice the number of (positive, negative) pairs."""
     pairs = c.total_positive * c.total_negative
     won = c.positive * c.negatives_below - c.negative * c.positives_below
     return pairs + jnp.sum(won), 2 * pairs
 
 
-def _ks_parts(c: _Below) -> tuple[jax.Array, jax.Array]:
+def _ks_parts(c: Below) -> tuple[jax.Array, jax.Array]:
     """Twice the largest cross-multiplied distance of the two distribution functions, and its denominator."""
     gap = c.positives_below * c.total_negative - c.negatives_below * c.total_positive
     largest = tree_reduce(jnp.maximum, jnp.where(gap < 0, -gap, gap))
@@ -137,7 +169,7 @@ def roc(
     return _both(_below(label, score, valid, bounds), label.shape[0])
 
 
-def _both(counts: _Below, rows: int) -> tuple[jax.Array, jax.Array]:
+def _both(counts: Below, rows: int) -> tuple[jax.Array, jax.Array]:
     auc, distance = _auc_parts(counts), _ks_parts(counts)
     both = _divided([auc[0], distance[0]], [auc[1], distance[1]], rows)
     return both[0], both[1]
@@ -168,14 +200,18 @@ def roc_error(
     return auc, distance, _error(counts, auc, max(rows, 1))
 
 
-def _error(c: _Below, auc: jax.Array, rows: int) -> jax.Array:
+def placed(c: Below) -> jax.Array:
+    """Twice the negatives, and twice the positives, below each row, ties counted half: int64[2, n]."""
     end = jnp.concatenate([c.start[1:], jnp.ones(1, bool)])
-    # twice the counts of the other class below each row, ties counted half
     below = jnp.stack([c.negatives_below, c.positives_below])
-    upto = jnp.stack([copied_back(end, c.negatives_so_far), copied_back(end, c.positives_so_far)])
+    return below + jnp.stack([copied_back(end, c.negatives_so_far), copied_back(end, c.positives_so_far)])
+
+
+def _error(c: Below, auc: jax.Array, rows: int) -> jax.Array:
+    twice = placed(c)
     own = jnp.stack([c.total_positive, c.total_negative])
     inverse = numeric.unit_inverse(2 * own[::-1], den_max=2 * rows)
-    place = ((below + upto).astype(jnp.float64) * inverse[0][:, None]) * inverse[1][:, None]
+    place = (twice.astype(jnp.float64) * inverse[0][:, None]) * inverse[1][:, None]
     off = place - jnp.stack([auc, 1.0 - auc])[:, None]
     mine = jnp.stack([c.positive, c.negative]).astype(jnp.float64) * off
     squares = jnp.stack([jnp.dot(mine[0], off[0]), jnp.dot(mine[1], off[1])])

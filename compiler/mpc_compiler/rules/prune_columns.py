@@ -123,7 +123,7 @@ def reads_of(node: Rel, needed: set[str]) -> tuple[set[str], ...]:
         kept = {name for block in node.blocks for name in block.features}
         return (needed - made) | (set(node.features) - kept), set(schema_of(node.model).names)
     if isinstance(node, Metric):
-        return ({node.label, node.score},)
+        return ({node.label, node.score, node.other} - {""},)
     return tuple(set(needed) for _ in inputs_of(node))
 
 
