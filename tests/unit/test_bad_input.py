@@ -32,6 +32,7 @@ from mpc_engine.ml import LogisticRegression, StandardScaler
 from mpc_engine.ml.base import ConvergenceWarning
 from mpc_engine.ml.metrics import roc_auc_score
 from mpc_engine.runtime.faults import blamed_party
+from mpc_engine.runtime.supervisor import Supervisor
 
 LOANS = pd.DataFrame(
     {
@@ -506,12 +507,21 @@ def test_an_unknown_receiver(loans: mpc.DataFrame) -> None:
 
 @pytest.mark.ray
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_a_party_that_does_not_answer_is_named_and_the_next_query_works(ray_held: Callable[[], None]) -> None:
+def test_a_party_that_does_not_answer_is_named_and_the_next_query_works(
+    ray_held: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A party that stops before a run is replaced by another process; one that stops in a run is named."""
     ray_held()
+    run = Supervisor.run
     with session("aby3", "ray") as made:
         works(made)
-        pid = made._executor.pids()["bureau"]  # type: ignore[union-attr]
-        os.kill(pid, signal.SIGSTOP)
+
+        def stop_bureau_and_run(parties: Supervisor, *args: Any, **options: Any) -> dict[str, bytes]:
+            monkeypatch.setattr(Supervisor, "run", run)
+            os.kill(parties.pids()["bureau"], signal.SIGSTOP)
+            return run(parties, *args, **options)
+
+        monkeypatch.setattr(Supervisor, "run", stop_bureau_and_run)
         started = time.monotonic()
         both = made.table("bank.loans").merge(made.table("bureau.scores"), left_on="id", right_on="key")
         with pytest.raises(PeerError, match="party 'bureau' does not answer") as caught:
