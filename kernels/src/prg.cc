@@ -109,9 +109,47 @@ __attribute__((target("avx512f,avx512bw,vaes"))) void blocks_vaes(const Keys& ke
   }
 }
 
-bool has_vaes() noexcept {
-  static const bool found = __builtin_cpu_supports("vaes") && __builtin_cpu_supports("avx512bw");
-  return found;
+__attribute__((target("avx2,vaes"))) void blocks_vaes256(const Keys& keys, u64 high, u64 low, u8* out, size_t count) {
+  constexpr size_t kWide = 8, kEach = 2;
+  __m256i round[kRounds + 1];
+  for (size_t r = 0; r <= kRounds; ++r) round[r] = _mm256_broadcastsi128_si256(keys.round[r]);
+  const __m256i swap =
+      _mm256_broadcastsi128_si256(_mm_set_epi8(8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  const auto h = static_cast<long long>(high), l = static_cast<long long>(low);
+  __m256i counter = _mm256_add_epi64(_mm256_set_epi64x(l, h, l, h), _mm256_set_epi64x(1, 0, 0, 0));
+  const __m256i step = _mm256_set_epi64x(2, 0, 2, 0);
+  for (size_t at = 0; at < count; at += kWide * kEach) {
+    __m256i x[kWide];
+    for (size_t i = 0; i < kWide; ++i) {
+      x[i] = _mm256_xor_si256(_mm256_shuffle_epi8(counter, swap), round[0]);
+      counter = _mm256_add_epi64(counter, step);
+    }
+    for (size_t r = 1; r < kRounds; ++r) {
+      for (size_t i = 0; i < kWide; ++i) x[i] = _mm256_aesenc_epi128(x[i], round[r]);
+    }
+    for (size_t i = 0; i < kWide; ++i) x[i] = _mm256_aesenclast_epi128(x[i], round[kRounds]);
+    u8* to = out + kBlock * at;
+    const size_t used = count - at;
+    if (used >= kWide * kEach) {
+      for (size_t i = 0; i < kWide; ++i) _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + i, x[i]);
+    } else {
+      alignas(32) u8 rest[32 * kWide];
+      for (size_t i = 0; i < kWide; ++i) _mm256_store_si256(reinterpret_cast<__m256i*>(rest) + i, x[i]);
+      std::memcpy(to, rest, kBlock * used);
+      wipe(rest, sizeof rest);
+    }
+  }
+}
+
+using Blocks = void (*)(const Keys&, u64 high, u64 low, u8* out, size_t count);
+
+// The widest that `isa` allows and this processor has.
+Blocks blocks_for(Isa isa) noexcept {
+  static const bool vaes = __builtin_cpu_supports("vaes");
+  static const bool avx512 = vaes && __builtin_cpu_supports("avx512bw");
+  static const bool avx2 = vaes && __builtin_cpu_supports("avx2");
+  if (isa == Isa::avx512 && avx512) return blocks_vaes;
+  return avx2 ? blocks_vaes256 : blocks_aes;
 }
 
 u64 big_endian(const u8* bytes) noexcept {
@@ -123,7 +161,7 @@ u64 big_endian(const u8* bytes) noexcept {
 // A stream with its round keys, read from front to back.
 class Reader {
  public:
-  Reader(Stream stream, Isa isa) : seed_(stream.seed), offset_(stream.offset), wide_(isa == Isa::avx512 && has_vaes()) {
+  Reader(Stream stream, Isa isa) : seed_(stream.seed), offset_(stream.offset), blocks_(blocks_for(isa)) {
     expand(seed_, keys_);
   }
   ~Reader() { wipe(&keys_, sizeof keys_); }
@@ -171,13 +209,13 @@ class Reader {
     if (before < count) some(high + 1, 0, out + kBlock * before, count - before);
   }
   void some(u64 high, u64 low, u8* out, size_t count) const {
-    (wide_ ? blocks_vaes : blocks_aes)(keys_, high, low, out, count);
+    blocks_(keys_, high, low, out, count);
   }
 
   Keys keys_;
   const u8* seed_;
   u64 offset_;
-  bool wide_;
+  Blocks blocks_;
 };
 
 // Calls mask(first, plus, minus, count) on runs of ring elements with their masks.
