@@ -77,7 +77,7 @@ def merged(
     if how == "right":
         items |= {names[0][key]: column(names[1][key]) for key in sides.same}
     if how == "outer":
-        base, found = _in_order_of_keys(base, on)
+        base, found = _in_order_of_keys(base, on, (left, right))
         items |= {names[0][key]: found[names[0][key]] for key in sides.same}
     if indicator:
         items[_named(indicator, items)] = _origin(how)
@@ -134,12 +134,23 @@ def _nulls(left: Rel, right: Rel, on: tuple[tuple[str, ...], tuple[str, ...]]) -
     )
 
 
-def _in_order_of_keys(base: Rel, on: tuple[tuple[str, ...], tuple[str, ...]]) -> tuple[Rel, dict[str, Expr]]:
+def _in_order_of_keys(
+    base: Rel, on: tuple[tuple[str, ...], tuple[str, ...]], sides: tuple[Rel, Rel]
+) -> tuple[Rel, dict[str, Expr]]:
     """An outer join as pandas orders it, and the keys of both sides as one, by the left names."""
     names = {fresh(base, f"{a}~key"): (a, b) for a, b in zip(*on, strict=True)}
-    keys = {name: call("fillna", column(a), column(b)) for name, (a, b) in names.items()}
+    keys = {name: _either(sides, pair) for name, pair in names.items()}
     made = mark(make(Sort(extended(base, keys), tuple(SortBy(name) for name in keys))))
     return made, {a: column(name) for name, (a, _) in names.items()}
+
+
+def _either(sides: tuple[Rel, Rel], names: tuple[str, str]) -> Expr:
+    """The key of whichever side has the row. One has: so whole numbers without gaps stay whole numbers without gaps."""
+    made = call("fillna", column(names[0]), column(names[1]))
+    types = [field.dtype for side, name in zip(sides, names, strict=True) if (field := schema_of(side).field(name))]
+    if all(t.kind == "int" and not t.nullable and t.lo is not None for t in types):
+        return call("fillna", made, literal(types[0].bounds[0]))
+    return made
 
 
 def _named(indicator: bool | str, items: dict[str, Expr]) -> str:

@@ -107,6 +107,18 @@ def test_rows_of_parts_without_columns_are_counted(session_for: SessionFor) -> N
         assert both.head(12).agg(n=("id", "size")).collect()["n"].tolist() == [12]
 
 
+def test_keys_of_an_outer_merge_stay_whole_numbers(session_for: SessionFor) -> None:
+    """Found by random plans: no row is without the key, so it is no nullable number."""
+    for pushdown in (True, False):
+        table = session_for("plaintext", "threads", pushdown=pushdown).table
+        both = table("a.plain").merge(table("b.nulls"), on="id", how="outer")
+        want = TABLES["a.plain"].merge(TABLES["b.nulls"], on="id", how="outer")["id"]
+        got = both.assign(twice=lambda t: t.id.astype(int) * 2)[["id", "twice"]].collect()
+        assert got["id"].dtype == want.dtype
+        assert got["id"].tolist() == want.tolist()
+        assert got["twice"].tolist() == (want * 2).tolist()
+
+
 def test_windows_without_an_order_follow_the_merged_rows(session_for: SessionFor) -> None:
     """Found by random plans: the rank that orders merged rows was not looked at where a window names no order."""
     for pushdown in (True, False):
