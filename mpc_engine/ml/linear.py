@@ -131,6 +131,22 @@ class LogisticRegression(LinearModel):
     ``fit`` only extends the plan: coefficients stay secret until :meth:`reveal`. Inside, a few fixed-Hessian steps
     (Böhning and Lindsay 1988) are followed by exact Newton steps; neither the Hessian nor its inverse is ever opened.
 
+    Parameters
+    ----------
+    alpha : float
+        Ridge penalty ``alpha / 2 * sum(coef ** 2)``, the intercept apart; 0: maximum likelihood.
+    penalty : {"firth"}, optional
+        Firth's penalised likelihood (Biometrika 80, 1993), as R's ``logistf``: coefficients without first-order bias,
+        finite when classes are separated. Standard errors are from the information at the estimate; ``llf`` is the
+        likelihood there without the penalty. Features are shared, not kept with their owners.
+
+    Raises
+    ------
+    SchemaError
+        For an `alpha` below 0, or another `penalty`.
+    UnsupportedError
+        By ``fit``, for Firth's penalty together with a ridge.
+
     Discloses
     ---------
     Nothing by ``fit``; see :meth:`reveal`.
@@ -146,9 +162,27 @@ class LogisticRegression(LinearModel):
     ...     fitted = model.reveal()
     >>> fitted.coef_.round(2).tolist()
     [[1.21]]
+
+    A column that tells the classes apart:
+
+    >>> rows = pd.DataFrame({"x": [0, 0, 0, 1, 1, 1], "bad": [0, 0, 0, 1, 1, 1]})
+    >>> with mpc.Session.local({"bank": {"loans": rows}}, protocol="plaintext", executor="threads") as session:
+    ...     df = session.table("bank.loans")
+    ...     fitted = LogisticRegression(penalty="firth").fit(df[["x"]], df["bad"]).reveal()
+    >>> fitted.coef_.round(2).tolist()  # 2 log((3 + 1/2) / (0 + 1/2))
+    [[3.89]]
     """
 
     _FAMILY = "binomial"
+
+    def __init__(self, *, alpha: float = 0.0, penalty: str | None = None) -> None:
+        super().__init__(alpha=alpha)
+        self.penalty = penalty
+
+    def _params(self) -> dict[str, float | str]:
+        if self.penalty not in (None, "firth"):
+            raise SchemaError(f"no penalty {self.penalty!r}", code="MPC-0120", hint='"firth", or alpha= for a ridge')
+        return super()._params() | ({"firth": 1.0} if self.penalty else {})
 
     @placed
     def predict_proba(self, X: DataFrame) -> Series:

@@ -190,7 +190,7 @@ class FeatureSelector(PlannedEstimator):
                 f"features cannot be chosen for {model!r}", code="MPC-0301", hint="LogisticRegression, LinearRegression"
             )
         params = model._params()
-        if params["alpha"]:
+        if params["alpha"] or params.get("firth"):
             raise UnsupportedError(
                 "tests of a penalised fit are not supported", code="MPC-0301", hint=f"{type(model).__name__}()"
             )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pandas as pd
 import pytest
 
 import mpc_engine as mpc
-from mpc_engine.errors import MpcError
+from mpc_engine.errors import MpcError, UnsupportedError
 from mpc_engine.ml import LogisticRegression, train_test_split
 
 ROWS = 400
@@ -57,6 +59,43 @@ def test_a_model_of_one_part_scores_the_other() -> None:
     assert set(cities) == {city for city in set(PEOPLE["city"]) if not _in_test(city, 3, 0.5)}
     assert found["p"].between(0, 1).all()
     assert old + new == len(LOANS.merge(PEOPLE, on="id"))
+
+
+@pytest.fixture(scope="module", params=["plaintext", pytest.param("aby3", marks=pytest.mark.slow)])
+def joint(request: pytest.FixtureRequest) -> Iterator[mpc.DataFrame]:
+    with mpc.Session.local(TABLES, protocol=request.param, executor="threads") as session:
+        yield session.table("bank.loans").merge(session.table("bureau.people"), on="id")
+
+
+@pytest.mark.parametrize(("size", "classes"), [(0.25, "bad"), (0.3, "late"), (0.37, "city"), (0.005, "year")])
+def test_each_class_has_its_share_of_both_parts(joint: mpc.DataFrame, size: float, classes: str) -> None:
+    some = joint[joint["late"] + joint["bad"] > 0]  # columns of both: which rows there are is a secret
+    train, test = train_test_split(some, test_size=size, random_state=4, stratify=some[classes])
+    left, right = mpc.collect(train[["id", classes]], test[["id", classes]])
+    want = LOANS.merge(PEOPLE, on="id")
+    want = want[want["late"] + want["bad"] > 0]
+    assert len(right) == math.ceil(size * len(want))
+    assert sorted([*left["id"], *right["id"]]) == sorted(want["id"])
+    got = right[classes].value_counts().reindex(want[classes].unique(), fill_value=0)
+    assert (got - size * want[classes].value_counts()).abs().max() < 1
+
+
+def test_another_seed_draws_other_rows_and_nothing_is_disclosed(joint: mpc.DataFrame) -> None:
+    parts = [
+        train_test_split(joint["id"], test_size=0.5, random_state=k, stratify=joint["late"] > 1)[1] for k in (1, 2)
+    ]
+    first, second = (set(part) for part in mpc.collect(*parts))
+    assert len(first) == len(second)
+    assert 0.3 < len(first & second) / len(first) < 0.7
+    train, _ = train_test_split(joint, stratify=joint["late"] > 1)
+    of_all, of_part = joint["late"].sum().explain(), train["late"].sum().explain()
+    assert [str(line) for line in of_part.disclosures] == [str(line) for line in of_all.disclosures]
+
+
+def test_classes_are_no_amounts(joint: mpc.DataFrame) -> None:
+    with pytest.raises(UnsupportedError, match="'late', a float") as caught:
+        train_test_split(joint, stratify=joint["late"] * 0.5)
+    assert caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,21 @@ def _glm_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
         amount(node.target, below, node, least=None if family == "gaussian" else 0.0)
     else:
         raise UnsupportedError(f"no family {family!r}", code="MPC-0301", hint=", ".join(FAMILIES), node=node)
+    _unbiased(node)
     roles(node, below)
     wide = DType("float", lo=-WIDE, hi=WIDE)
     names = ("coef", "bse", "loglik", "loglik_null", "pearson", "saturated", "total", "weight")
     columns = dict.fromkeys(names, wide)
     columns["nobs"] = DType("int", lo=0, hi=1 << 40)
     return [*(Field(name, dtype) for name, dtype in columns.items()), Field("converged", DType("bool"))]
+
+
+def _unbiased(node: Fit) -> None:
+    params = dict(node.params)
+    if params.get("firth") and (params.get("family") != "binomial" or params.get("alpha")):
+        raise UnsupportedError(
+            "Firth's penalty is of a logistic regression without a ridge", code="MPC-0301", hint="alpha=0", node=node
+        )
 
 
 def _glm_applied(node: Apply, below: Schema) -> Sequence[Field]:

@@ -36,7 +36,7 @@ def keep_features(plan: Plan, gather: Gatherer, options: Options) -> Plan:
 
 
 def _marked(node: Rel, gather: Gatherer, options: Options) -> Rel:
-    if not isinstance(node, Fit | Apply) or node.kind not in BLOCKED:
+    if not isinstance(node, Fit | Apply) or node.kind not in BLOCKED or _leveraged(node):
         return node
     leaf, names = _leaf_columns(node.input)
     if leaf is None:
@@ -55,6 +55,11 @@ def _marked(node: Rel, gather: Gatherer, options: Options) -> Rel:
         bounds = tuple(_bounds(schema, name) for name in held)
         blocks.append(Block(gather.owned(leaf, held, rank, how, _bins(node)), rank, tuple(features), bounds))
     return make(msgspec.structs.replace(node, blocks=tuple(blocks))) if blocks else node
+
+
+def _leveraged(node: Fit | Apply) -> bool:
+    """Whether a fit multiplies rows with themselves, so that all of its columns are shared."""
+    return isinstance(node, Fit) and bool(dict(node.params).get("firth"))
 
 
 def _bins(node: Fit | Apply) -> int:

@@ -138,6 +138,7 @@ def glm_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held) ->
         weights=roles.get("weight"),
         offset=roles.get("offset"),
         penalty=penalty,
+        unbiased=bool(dict(node.params).get("firth")),
     )
     return _as_table(model, order)
 

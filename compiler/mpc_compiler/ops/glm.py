@@ -19,7 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mpc_compiler.ops import linalg, numeric, scaler
+from mpc_compiler.ops import firth, linalg, numeric, scaler
 from mpc_compiler.ops.design import Design
 from mpc_compiler.ops.families import Family, Fitted
 from mpc_compiler.ops.likelihood import Problem, null_model, problem_of
@@ -64,6 +64,7 @@ def fit(
     weights: jax.Array | None = None,
     offset: jax.Array | None = None,
     penalty: jax.Array | None = None,
+    unbiased: bool = False,
 ) -> dict[str, jax.Array]:
     """Fit a generalised linear model with an intercept by maximum likelihood.
 
@@ -84,6 +85,8 @@ def fit(
         float64 [n], added to the linear predictor.
     penalty : array or None
         float64 [p], ridge penalty of each standardised coefficient.
+    unbiased : bool
+        Firth's penalty, of a binomial family whose columns are all secret; see `mpc_compiler.ops.firth`.
 
     Returns
     -------
@@ -101,10 +104,11 @@ def fit(
     """
     problem = problem_of(design, y, valid, family=family, rows=rows, weights=weights, offset=offset, penalty=penalty)
     intercept, q, varies = null_model(problem)
-    last = _maximise(problem, intercept, q)
+    last = _maximise(problem, intercept, q, unbiased=unbiased)
     coef, bse = in_units(last.beta, last.X, last.d, design)
-    found, _ = problem.at(last.beta)
-    small = 2.0**-9  # a tenth of a standard error squared is 2**-6.6, and the last step is already taken
+    found, likelihood = problem.at(last.beta)
+    # a tenth of a standard error squared is 2**-6.6, and the last step is already taken; Firth's converge linearly
+    small = 2.0**-12 if unbiased else 2.0**-9
     solved = (last.decrement < small) & (last.decrement > -small) & (last.quality < 2.0**-4)
     sound = solved & varies
     if design.moments.varies is not None:
@@ -112,7 +116,7 @@ def fit(
     return {
         "coef": coef,
         "bse": bse,
-        "loglik": last.likelihood + 0.5 * last.decrement,
+        "loglik": likelihood if unbiased else last.likelihood + 0.5 * last.decrement,
         "loglik_null": last.null,
         "pearson": jnp.sum(problem.weighted(found.pearson)),
         "saturated": jnp.sum(problem.weighted(family.saturated(problem.y))),
@@ -123,7 +127,7 @@ def fit(
     }
 
 
-def _maximise(problem: Problem, intercept: jax.Array, q: jax.Array) -> _State:
+def _maximise(problem: Problem, intercept: jax.Array, q: jax.Array, *, unbiased: bool) -> _State:
     ones = jnp.ones(problem.design.rows)
     first, d, quality = linalg.inverse_spd(problem.hessian(problem.weighted(ones) * q), bound=problem.bound)
     beta = jnp.concatenate([intercept[None], jnp.zeros(problem.design.columns)])
@@ -134,10 +138,21 @@ def _maximise(problem: Problem, intercept: jax.Array, q: jax.Array) -> _State:
         moved = _moved(problem, state, fitted, likelihood)
         return moved._replace(null=jnp.where(number == 0, likelihood, state.null))
 
+    def penalised(number: jax.Array, state: _State) -> _State:
+        fitted, likelihood = problem.at(state.beta)
+        fresh = _refreshed(problem, state, fitted, first, q)
+        g = problem.gradient(state.beta, fitted) + firth.correction(problem, fitted, fresh.X, fresh.d)
+        move, decrement = _step(problem, fresh, g)
+        null = jnp.where(number == 0, likelihood, state.null)
+        return fresh._replace(beta=state.beta + move, decrement=decrement, null=null)
+
     def newton(_: jax.Array, state: _State) -> _State:
         fitted, likelihood = problem.at(state.beta)
         return _moved(problem, _refreshed(problem, state, fitted, first, q), fitted, likelihood)
 
+    if unbiased:
+        done: _State = jax.lax.fori_loop(0, firth.STEPS, penalised, start)
+        return done
     state = jax.lax.fori_loop(0, problem.family.fixed, fixed, start)
     last: _State = jax.lax.fori_loop(0, problem.family.newton, newton, state)
     return last
