@@ -75,7 +75,7 @@ class Sums:
         k = max(math.frexp(half)[1] - most, _FINEST)
         middle = call("decimal", literal(int(centre)), literal(dtype.scale)) if dtype.scale else literal(centre)
         centred = call("sub", expr, middle)
-        return call("mul", call("float", centred), literal(2.0**-k)), k
+        return _times_power(call("float", centred), -k), k
 
     def _half(self, scaled: Expr) -> float:
         low, high = expr_type(scaled, self._schema).bounds
@@ -87,7 +87,10 @@ class Sums:
 
 
 def _times_power(value: Expr, exponent: int) -> Expr:
-    """``value * 2**exponent`` by factors that shares apply without a rounding error where they are whole."""
+    """``value * 2**exponent`` by factors that shares apply without a rounding error where they are whole.
+
+    None is so small that ``ops.rational.fraction_of`` would take it for 0.
+    """
     while exponent:
         step = max(min(exponent, _LARGEST_FACTOR), -18)
         value, exponent = call("mul", value, literal(2.0**step)), exponent - step

@@ -73,3 +73,18 @@ def test_right(joint: mpc.DataFrame, tables: tuple[pd.DataFrame, pd.DataFrame]) 
     width = 1.25e5
     assert abs(spread - rows.wide.var()) <= width**2 * 2.0**-20 + width * 2.0**-16
     assert (np.abs(scaled - rows.ten * 1e-6) <= 2.0**-17).all()
+
+
+def test_spread_of_wide_columns() -> None:
+    """Found in review: ``2**-k`` was a factor of 0 beyond ranges of 2**33, so that the spread was 0 in silence."""
+    rng = np.random.default_rng(5)
+    left = pd.DataFrame({"id": np.arange(ROWS), "far": rng.uniform(-1e12, 1e12, ROWS)})
+    right = pd.DataFrame({"key": np.arange(ROWS), "off": rng.uniform(-1e12, 1e12, ROWS)})
+    with mpc.Session.local(
+        {"a": {"left": left}, "b": {"right": right}}, protocol="aby3", executor="threads"
+    ) as session:
+        both = session.table("a.left").merge(session.table("b.right"), left_on="id", right_on="key")
+        both = both.assign(sum=both.far / 4 + both.off / 4)
+        std, corr = mpc.collect(both["sum"].std(), both[["far", "off"]].corr())
+    assert std == pytest.approx((left.far / 4 + right.off / 4).std(), rel=1e-4)
+    assert corr.loc["far", "off"] == pytest.approx(left.far.corr(right.off), abs=1e-3)
