@@ -18,13 +18,11 @@ __all__ = ["Cuts", "Edges", "cuts_of", "edges_of"]
 
 Edges = Sequence[float] | int
 BINNINGS = ("uniform", "quantile")
-_NOISE = 2.0**-15
-"""Equal scores may differ by a few units of ``2**-18`` on shares: so little below a quantile is in the band above."""
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """Edges of bands; an edge belongs to the band above it, and so do floats up to ``2**-15`` below a quantile.
+    """Edges of bands; an edge belongs to the band above it.
 
     Attributes
     ----------
@@ -58,9 +56,7 @@ class Cuts:
 
     def _tests(self, score: Series) -> list[Expr]:
         if self.row is not None:
-            value = call("float", score._expr)
-            value = call("add", value, literal(_NOISE)) if score.dtype.kind == "float" else value
-            return [call("ge", value, column(name)) for name in self.columns]
+            return [call("ge", call("float", score._expr), column(name)) for name in self.columns]
         edge = exact_constant if score.dtype.kind == "decimal" else constant
         return [call("ge", score._expr, edge(value)) for value in self.edges]
 

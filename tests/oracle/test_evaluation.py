@@ -84,16 +84,12 @@ def test_the_difference_is_that_of_the_areas(report: EvaluationReport) -> None:
 
 
 def test_bands_are_the_released_counts(report: EvaluationReport) -> None:
-    edges = np.quantile(NEW["trees"], np.arange(1, 20) / 20) - 2.0**-15  # equal scores may differ by so much on shares
+    edges = np.quantile(NEW["trees"], np.arange(1, 20) / 20)
     band = 19 - np.searchsorted(edges, NEW["trees"], side="right")
     want = NEW.groupby(band).agg(count=("default", "size"), event=("default", "sum"), mean_score=("trees", "mean"))
     got = report.bands["trees"]
-    near = int((np.abs(NEW["trees"].to_numpy()[:, None] - edges).min(axis=1) < 2.0**-16).sum())  # may be in either band
-    assert near < 20
-    moved = np.abs(got[["count", "event"]].to_numpy() - want[["count", "event"]].to_numpy()).sum(axis=0)
-    assert (moved <= 2 * near).all()
-    assert got["count"].sum() == len(NEW)
-    np.testing.assert_allclose(got["mean_score"], want["mean_score"], rtol=0, atol=0.002)
+    np.testing.assert_array_equal(got[["count", "event"]], want[["count", "event"]])
+    np.testing.assert_allclose(got["mean_score"], want["mean_score"], rtol=0, atol=1e-4)
 
 
 class _Page(HTMLParser):
