@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,7 @@ from mpc_compiler.ir import (
     FRACTION_BITS,
     Agg,
     Aggregate,
+    Call,
     Column,
     DType,
     Expr,
@@ -91,15 +93,37 @@ class Program:
             made.append(np.array([*rng.permutation(np.array(some, object)), low, size], object))
         return made
 
-    def truth(self, values: list[np.ndarray[Any, Any]]) -> list[Fraction]:
-        """What it gives exactly, row by row, or in all."""
+    def truth(self, values: list[np.ndarray[Any, Any]]) -> list[Fraction | None]:
+        """What it gives exactly, row by row, or in all; None where it is missing."""
         rows = []
         for row in range(ROWS):
             given = {}
             for at, (kind, scale) in enumerate(self.kinds):
                 given[f"c{at}"] = Fraction(int(values[at][row]), UNIT if kind == "float" else 10**scale)
-            rows.append(_exact(self.expr, given, self))
-        return [sum(rows, Fraction(0))] if self.total else rows
+            rows.append(_exact(self.expr, given))
+        return [sum((value for value in rows if value is not None), Fraction(0))] if self.total else rows
+
+    def may_miss(self) -> bool:
+        """Whether a rounding error may decide if a number has a root or a logarithm."""
+        floats = any(kind == "float" for kind, _ in self.kinds)
+        return _missing_below(self.expr) and (floats or _rounds(self.expr))
+
+
+def _missing_below(expr: Expr) -> bool:
+    return isinstance(expr, Call) and (expr.op in ("log", "sqrt") or any(map(_missing_below, expr.args)))
+
+
+def _rounds(expr: Expr) -> bool:
+    """Whether the argument of a root or a logarithm is itself rounded."""
+    if not isinstance(expr, Call):
+        return False
+    return any(map(_rounds, expr.args)) or (expr.op in ("log", "sqrt") and any(map(_rounded, expr.args)))
+
+
+def _rounded(expr: Expr) -> bool:
+    if isinstance(expr, Call):
+        return expr.op in ("div", "float", *_FUNCTIONS) or any(map(_rounded, expr.args))
+    return isinstance(constant_of(expr), float)
 
 
 def _renamed(expr: Expr, prefix: str) -> Expr:
@@ -117,23 +141,48 @@ _BINARY: dict[str, Callable[[Fraction, Fraction], Fraction]] = {
 }  # fmt: skip
 
 
-def _exact(expr: Expr, given: Mapping[str, Fraction], program: Program) -> Fraction:
+def _root(value: Fraction) -> Fraction | None:
+    return None if value < 0 else _decimal(value, Decimal.sqrt)
+
+
+def _log(value: Fraction) -> Fraction | None:
+    return None if value <= 0 else _decimal(value, Decimal.ln)
+
+
+def _decimal(value: Fraction, function: Callable[[Decimal, Context], Decimal]) -> Fraction:
+    return Fraction(function(_DIGITS.divide(Decimal(value.numerator), Decimal(value.denominator)), _DIGITS))
+
+
+_DIGITS = Context(prec=50, Emin=-(10**9), Emax=10**9)
+_FUNCTIONS: dict[str, Callable[[Fraction], Fraction | None]] = {
+    "sqrt": _root, "log": _log, "exp": lambda a: _decimal(max(a, Fraction(-1000)), Decimal.exp),
+}  # fmt: skip
+
+
+def _exact(expr: Expr, given: Mapping[str, Fraction]) -> Fraction | None:
     constant = constant_of(expr)
     if constant is not None:
         return Fraction(repr(constant)) if isinstance(constant, float) else Fraction(constant)
     if isinstance(expr, Column):
         return given[expr.name]
     assert not isinstance(expr, Literal)
-    args = [_exact(arg, given, program) for arg in expr.args]
-    if expr.op in _BINARY:
-        return _BINARY[expr.op](args[0], args[1])
-    if expr.op in _TESTS:
-        return Fraction(_TESTS[expr.op](args[0], args[1]))
     if expr.op == "where":
-        return args[1] if args[0] else args[2]
-    if expr.op == "clip":
+        return _exact(expr.args[1] if _exact(expr.args[0], given) else expr.args[2], given)
+    args = [_exact(arg, given) for arg in expr.args]
+    present = [arg for arg in args if arg is not None]
+    return _of_numbers(expr.op, present) if len(present) == len(args) else None
+
+
+def _of_numbers(op: str, args: list[Fraction]) -> Fraction | None:
+    if op in _FUNCTIONS:
+        return _FUNCTIONS[op](args[0])
+    if op in _BINARY:
+        return _BINARY[op](args[0], args[1])
+    if op in _TESTS:
+        return Fraction(_TESTS[op](args[0], args[1]))
+    if op == "clip":
         return min(max(args[0], args[1]), args[2])
-    return _UNARY[expr.op](args[0])
+    return _UNARY[op](args[0])
 
 
 _UNARY: dict[str, Callable[[Fraction], Fraction]] = {
@@ -150,13 +199,15 @@ def _constant(rng: np.random.Generator, kind: str) -> Expr:
 
 _STEPS = (
     "add", "sub", "mul", "scale", "divide", "neg", "abs", "where", "clip", "over", "whole", "float", "maximum",
-    "minimum", "sign",
+    "minimum", "sign", "square",
 )  # fmt: skip
 
 
 def _grown(rng: np.random.Generator, expr: Expr, kinds: tuple[tuple[str, int], ...], exact: bool) -> Expr:
     other, kind = column(f"c{rng.integers(0, len(kinds))}"), kinds[0][0]
-    op = str(rng.choice(_STEPS))
+    op = str(rng.choice((*_STEPS, *_FUNCTIONS)))
+    if op == "square":
+        return call("mul", expr, expr)
     if op in ("add", "sub", "mul", "maximum", "minimum"):
         pair = (expr, other) if rng.random() < 0.5 else (other, expr)
         return call(op, *pair)
@@ -173,7 +224,7 @@ def _grown(rng: np.random.Generator, expr: Expr, kinds: tuple[tuple[str, int], .
         return call("div", expr, column("c1"))
     if op == "whole" and exact:
         return call(str(rng.choice(["floordiv", "mod"])), expr, literal(int(rng.choice([2, 7, 1000]))))
-    return call(op, expr) if op in ("neg", "abs", "float", "sign") else expr
+    return call(op, expr) if op in ("neg", "abs", "float", "sign", *_FUNCTIONS) else expr
 
 
 def draw(rng: np.random.Generator) -> list[Program]:

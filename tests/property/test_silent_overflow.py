@@ -22,9 +22,16 @@ def tables() -> tuple[pd.DataFrame, pd.DataFrame]:
         "id": np.arange(ROWS), "thousands": np.linspace(0, 2e4, ROWS), "wide": rng.uniform(0, 1e5, ROWS),
         "ten": np.linspace(1, 1e7, ROWS), "small": np.full(ROWS, 1e-6), "signed": rng.uniform(-1, 5, ROWS),
         "five": np.linspace(0, 5, ROWS), "huge": np.full(ROWS, 2.0**44),
-        "gaps": np.where(np.arange(ROWS) % 3, 2.5, np.nan),
+        "trillions": rng.uniform(-1e12, 1e12, ROWS), "gaps": np.where(np.arange(ROWS) % 3, 2.5, np.nan),
     })  # fmt: skip
-    return left, pd.DataFrame({"key": np.arange(ROWS), "other": np.linspace(0, 2e4, ROWS), "zero": np.arange(ROWS) % 4})
+    return left, pd.DataFrame(
+        {
+            "key": np.arange(ROWS),
+            "other": np.linspace(0, 2e4, ROWS),
+            "far": rng.uniform(-1e12, 1e12, ROWS),
+            "zero": np.arange(ROWS) % 4,
+        }
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +42,11 @@ def joint(tables: tuple[pd.DataFrame, pd.DataFrame]) -> Iterator[mpc.DataFrame]:
 
 
 REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "2e4 times 2e4": (lambda t: t.thousands * t.other, "MPC-0203"),
-    "a product that sums up to 1e9 and more": (lambda t: (t.wide * t.other).sum(), "MPC-0203"),
+    "2e4 to the power 4": (lambda t: t.thousands**2 * t.other * t.other, "MPC-0203"),
+    "a sum of products above 2**44": (lambda t: (t.wide * t.other * 100.0).sum(), "MPC-0202"),
+    "a variance above 2**44": (lambda t: t.trillions.var(), "MPC-0202"),
+    "a wide product": (lambda t: t.trillions * t.other, "MPC-0203"),
+    "a cube of wide numbers": (lambda t: t.wide**3, "MPC-0203"),
     "an input of 2**44": (lambda t: t.huge * 1.0, "MPC-0202"),
     "a quotient by 0": (lambda t: t.five / t.zero, "MPC-0306"),
     "a quotient by 1e-6": (lambda t: t.other / t.small, "MPC-0203"),
@@ -55,10 +65,10 @@ def test_refused(joint: mpc.DataFrame, name: str) -> None:
 
 def test_right(joint: mpc.DataFrame, tables: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     rows = tables[0].merge(tables[1], left_on="id", right_on="key")
-    root, gaps, missing, quotient, log, exp, spread, scaled, domain = mpc.collect(
+    root, gaps, missing, quotient, log, exp, spread, scaled, domain, squares, products = mpc.collect(
         np.sqrt(joint.ten), joint.gaps + joint.zero, joint.gaps.isna(), joint.five / joint.zero.where(joint.zero != 0),
         np.log(joint.five + 1), np.exp(joint.five), joint.wide.var(), joint.ten * 1e-6,
-        np.log(joint.signed),
+        np.log(joint.signed), joint.thousands * joint.other, (joint.wide * joint.other).sum(),
     )  # fmt: skip
     assert (np.abs(root - np.sqrt(rows.ten)) <= np.sqrt(rows.ten) * 2.0**-16 + 2.0**-16).all()
     pd.testing.assert_series_equal(gaps.isna(), rows.gaps.isna(), check_names=False)
@@ -68,6 +78,10 @@ def test_right(joint: mpc.DataFrame, tables: tuple[pd.DataFrame, pd.DataFrame]) 
     assert (np.abs(quotient - true).dropna() <= 2.0**-15).all()
     assert (np.abs(log - np.log(rows.five + 1)) <= 2.0**-16 + UNIT).all()
     assert (np.abs(exp - np.exp(rows.five)) <= (np.exp(rows.five) * 2 + 3) * UNIT * 1.001).all()
+    off = (rows.thousands + rows.other + 3) * UNIT
+    assert (np.abs(squares - rows.thousands * rows.other) <= off).all()
+    off = (rows.wide + rows.other + 3) * UNIT
+    assert abs(products - (rows.wide * rows.other).sum()) <= off.sum()
     with np.errstate(invalid="ignore"):
         pd.testing.assert_series_equal(domain.isna(), np.log(rows.signed).isna(), check_names=False)
     width = 1.25e5

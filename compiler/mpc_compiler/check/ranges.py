@@ -15,7 +15,6 @@ from mpc_compiler.ir import (
     FRACTION_BITS,
     MAX_FLOAT,
     MAX_INT,
-    MAX_PRODUCT,
     Agg,
     Aggregate,
     Call,
@@ -212,15 +211,17 @@ def _exponent(expr: Call, dtype: DType) -> None:
 
 
 _TOGETHER = {"eq": 0, "ne": 0, "lt": 0, "le": 0, "gt": 0, "ge": 0, "isin": 0, "where": 1, "fillna": 0, "clip": 0,
-             "maximum": 0, "minimum": 0}  # fmt: skip
-"""Operations whose arguments, from which on, are brought into one type."""
+             "maximum": 0, "minimum": 0, "exp": 0, "sigmoid": 0}  # fmt: skip
+"""Operations whose arguments, from which on, are brought into one type, or into floats."""
 
 
 def _common(expr: Call, types: list[DType]) -> None:
     """Whole numbers beside floats, and decimals beside those with more digits, must fit in their form, too."""
     numbers = [t for t in types if t.numeric]
     scale = max((t.scale for t in numbers), default=0)
-    floats = any(t.kind == "float" and not (t.nullable and t.lo == t.hi == 0) for t in numbers)
+    floats = expr.op in ("exp", "sigmoid") or any(
+        t.kind == "float" and not (t.nullable and t.lo == t.hi == 0) for t in numbers
+    )
     for dtype in numbers:
         largest = max(map(abs, dtype.limits)) if floats else max(map(abs, dtype.bounds)) * 10 ** (scale - dtype.scale)
         limit = MAX_FLOAT if floats else MAX_INT
@@ -239,9 +240,9 @@ def _product(expr: Call, types: list[DType]) -> None:
     for dtype in types:
         lo, hi = dtype.limits
         largest *= max(abs(lo), abs(hi))
-    if largest >= MAX_PRODUCT:
+    if largest >= MAX_FLOAT:
         raise RangeError(
-            f"the product {brief(expr)} may reach {largest:g}; fixed point holds products below {MAX_PRODUCT:g}",
+            f"the product {brief(expr)} may reach {largest:g}, beyond the {MAX_FLOAT:g} that float shares hold",
             code="MPC-0203",
             hint="scale a column down (for example to thousands), declare a tighter range, or use whole numbers",
             node=expr,
@@ -295,8 +296,8 @@ def _quantile(agg: Agg | Win, below: Schema, node: Aggregate | Window) -> None:
     field = below.field(agg.column or "")
     assert field is not None
     lo, hi = field.dtype.bounds
-    limit = MAX_PRODUCT if field.dtype.kind == "float" else MAX_FLOAT
-    if max(hi - lo, abs(lo), abs(hi)) >= limit:
+    limit = MAX_FLOAT / 2
+    if max(abs(lo), abs(hi)) >= limit:
         raise RangeError(
             f"the {agg.function} of {agg.column!r}, from {lo:g} to {hi:g}, needs values below {limit:g}",
             code="MPC-0202",

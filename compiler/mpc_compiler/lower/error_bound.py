@@ -5,11 +5,11 @@ Below u = 2**-18, the unit in the last of 18 fraction bits:
 - a float is rounded once on its way into shares: u. Whole numbers, decimals, dates and text are exact;
 - sums, differences and choices add or pass on the errors they get; a sum of rows adds those of all rows;
 - a product is truncated, which is off by at most one unit beside the rounding itself (Mohassel and Rindal, CCS 2018,
-  section 5.1): ``|a| error(b) + |b| error(a) + error(a) error(b) + 2 u``;
+  section 5.1): ``|a| error(b) + |b| error(a) + error(a) error(b) + 2 u``, without the last where one is whole;
 - products with public constants, quotients and means have the bounds of ``ops.rational``, ``ops.quotient`` and
   ``ops.numeric``, on top of what their arguments are off;
 - a decision (a comparison, rounding, a choice) on a number that is off may be another one: then only the range of the
-  result bounds the error.
+  result bounds the error, and what its arguments are off, since they may be beyond their ranges by so much.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 
 from mpc_compiler.check import expr_type, rows_of, schema_of
 from mpc_compiler.check.division import divisor_bounds, plan_division
+from mpc_compiler.check.transcendental import root_error
 from mpc_compiler.errors import MpcError
 from mpc_compiler.ir import (
     FRACTION_BITS,
@@ -48,6 +50,7 @@ from mpc_compiler.ir import (
     constant_of,
 )
 from mpc_compiler.ops.quotient import ERROR
+from mpc_compiler.ops.ranked import quantile_bits
 from mpc_compiler.ops.rational import fraction_of, rational_error
 from mpc_compiler.ops.transcendental import EXP_ABSOLUTE, EXP_RELATIVE, LOG_ERROR
 
@@ -146,8 +149,15 @@ def _aggregate(agg: Agg, rel: Rel, rows: int) -> float:
         return rows * error + UNIT if dtype.kind == "float" else 0.0
     if agg.function in ("mean", "median", "quantile"):
         unit = 2.0**-17 if dtype.scale else 0.0
-        return error + ERROR + unit
+        return error + ERROR + unit + (0.0 if agg.function == "mean" else _interpolated(agg, dtype, rows))
     return error
+
+
+def _interpolated(agg: Agg, dtype: DType, rows: int) -> float:
+    """What a level that is no short binary fraction leaves of the distance of two neighbours."""
+    bits = quantile_bits(0.5 if agg.function == "median" else float(agg.param or 0.0), rows)[1]
+    lo, hi = dtype.limits
+    return 0.0 if bits <= FRACTION_BITS else float(hi - lo) * (2.0**-34 + rows * 2.0 ** -(bits + 1))
 
 
 class _Expression:
@@ -170,11 +180,11 @@ class _Expression:
         if expr not in self._done:
             errors = [self.of(arg) for arg in expr.args]
             rule = _RULES.get(expr.op, _decided)
-            self._done[expr] = min(rule(self, expr, errors), self._width(expr))
+            self._done[expr] = rule(self, expr, errors)
         return self._done[expr]
 
-    def _width(self, expr: Expr) -> float:
-        """No result is off by more than its range is wide."""
+    def width(self, expr: Expr) -> float:
+        """How far two numbers in the range of an expression may be apart."""
         dtype = self.type(expr)
         if dtype.kind == "bool":
             return 1.0
@@ -189,8 +199,24 @@ Rule = Callable[[_Expression, Call, Sequence[float]], float]
 
 
 def _decided(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
-    """Exact if the arguments are."""
-    return math.inf if any(errors) else 0.0
+    """Exact if the arguments are. Quotients by whole numbers move by no more than what is divided, and a step."""
+    if not any(errors):
+        return 0.0
+    return 1.0 if found.type(expr).kind == "bool" else found.width(expr) + sum(errors) + 1.0
+
+
+def _signed(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
+    return 2.0 if any(errors) else 0.0
+
+
+def _clipped(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
+    """Both what is true and what is computed are between the ends, if both are given."""
+    ends = [constant_of(arg) for arg in expr.args[1:]]
+    apart = math.inf
+    if all(isinstance(end, int | float | Decimal) for end in ends):
+        low, high = (float(end) for end in ends if isinstance(end, int | float | Decimal))
+        apart = abs(high - low) + 2 * UNIT
+    return min(_passed(found, expr, errors), apart)
 
 
 def _added(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
@@ -201,13 +227,12 @@ def _added(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
 
 def _passed(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     """Of alternatives that are chosen by what is exact, or by no decision at all."""
-    if expr.op == "where" and errors[0]:
-        return math.inf
+    other = found.width(expr) if expr.op == "where" and errors[0] else 0.0
     values = zip(
         expr.args[1:] if expr.op == "where" else expr.args, errors[1:] if expr.op == "where" else errors, strict=True
     )
     to_float = found.type(expr).kind == "float"
-    return max(error + (_as_float(found.type(arg)) if to_float else 0.0) for arg, error in values)
+    return other + max(error + (_as_float(found.type(arg)) if to_float else 0.0) for arg, error in values)
 
 
 def _multiplied(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
@@ -219,7 +244,8 @@ def _multiplied(found: _Expression, expr: Call, errors: Sequence[float]) -> floa
             return _scaled(found, expr.args[this], errors[this], float(constant), inverse=False)
     (a, b), (ea, eb) = (found.type(arg) for arg in expr.args), errors
     ea, eb = ea + _as_float(a), eb + _as_float(b)
-    return _largest(a) * eb + _largest(b) * ea + ea * eb + 2 * UNIT
+    cut = 2 * UNIT if all(t.kind == "float" or t.scale for t in (a, b)) else 0.0
+    return _largest(a) * eb + _largest(b) * ea + ea * eb + cut
 
 
 def _scaled(found: _Expression, arg: Expr, error: float, constant: float, *, inverse: bool) -> float:
@@ -268,11 +294,9 @@ def _truncated(found: _Expression, expr: Call, errors: Sequence[float]) -> float
 def _root(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     """The roots of two numbers differ by the root of their difference at most, and by it over the larger root."""
     dtype = found.type(expr.args[0])
-    high, least = max(_largest(dtype), 1.0), float(dtype.limits[0])
-    error = errors[0] + _as_float(dtype)
-    halves = max(math.ceil((math.log2(high) + 1 - 26) / 2), 0)
+    least, error = float(dtype.limits[0]), errors[0] + _as_float(dtype)
     moved = min(math.sqrt(error), error / math.sqrt(least)) if least > 0 else math.sqrt(error)
-    return moved + math.sqrt(high) * 2.0**-16 + 2.0**-17 + (2.0 ** (halves - 8) if halves else 0.0)
+    return moved + root_error(_largest(dtype))
 
 
 def _log(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
@@ -316,7 +340,7 @@ _RULES: dict[str, Rule] = {
     "float": _float,
     "fillna": _passed,
     "where": _passed,
-    "clip": _passed,
+    "clip": _clipped,
     "nonzero": _passed,
     "isna": lambda found, expr, errors: 0.0,
     "notna": lambda found, expr, errors: 0.0,
@@ -325,6 +349,7 @@ _RULES: dict[str, Rule] = {
     "int": _truncated,
     "sqrt": _root,
     "sigmoid": _sigmoid,
+    "sign": _signed,
     "maximum": _passed,
     "minimum": _passed,
     "log": _log,

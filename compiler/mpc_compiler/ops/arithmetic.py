@@ -13,7 +13,7 @@ from mpc_compiler.check.division import plan_division
 from mpc_compiler.errors import RangeError
 from mpc_compiler.ir import DType, Expr, Literal, call, constant_of
 from mpc_compiler.ops import numeric
-from mpc_compiler.ops.primitives import FRACTION_BITS, compare, encode_fixed, fraction_of, times_rational
+from mpc_compiler.ops.primitives import FRACTION_BITS, compare, encode_fixed, fraction_of, times_rational, wide_multiply
 from mpc_compiler.ops.quotient import quotient
 from mpc_compiler.ops.table import Column
 
@@ -87,7 +87,7 @@ def combined(combine: Callable[[Array, Array], Array]) -> Op:
 
 
 def multiply(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
-    """A small whole constant is applied by doubling and adding: local, and free of truncation error."""
+    """A product: by constants as fractions, of others as :func:`wide_multiply` has it."""
     if result.kind != "float":  # units of decimals multiply, as whole numbers do
         return Column(args[0].value.astype(jnp.int64) * args[1].value.astype(jnp.int64), all_valid(args))
     for this, other in ((0, 1), (1, 0)):
@@ -95,8 +95,12 @@ def multiply(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Ex
         if factor is not None:
             value = _times_constant(args[this].value, types[this], factor)
             return Column(value, all_valid([args[this], args[other]]))
-    first, second = (number_as(a.value, t, result) for a, t in zip(args, types, strict=True))
-    return Column(first * second, all_valid(args))
+    first, second = (
+        number_as(a.value, t, result) if t.kind == "float" or t.scale else a.value.astype(jnp.int64)
+        for a, t in zip(args, types, strict=True)
+    )
+    sizes = [float(max(map(abs, t.limits))) for t in types]
+    return Column(wide_multiply(first, second, most=(sizes[0], sizes[1])), all_valid(args))
 
 
 def _factor(expr: Expr) -> Fraction | None:
@@ -108,7 +112,10 @@ def _factor(expr: Expr) -> Fraction | None:
 
 
 def _times_constant(value: Array, dtype: DType, factor: Fraction) -> Array:
-    """A number times a public fraction, as a fixed-point number."""
+    """A number times a public fraction, as a fixed-point number.
+
+    A small whole one is applied by doubling and adding: local, and free of truncation error.
+    """
     factor /= dtype.unit
     if factor.denominator == 1 and abs(factor) <= _SMALL:
         return times_whole(value.astype(jnp.float64), factor.numerator)

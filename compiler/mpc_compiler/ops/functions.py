@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 from jax import Array
 
+from mpc_compiler.check.transcendental import root_halves
 from mpc_compiler.ir import DType, Expr
 from mpc_compiler.ops import numeric
 from mpc_compiler.ops.arithmetic import SLACK, Args, number_as, times_whole
@@ -15,9 +16,6 @@ from mpc_compiler.ops.primitives import FRACTION_BITS, bounded_exp, bounded_log,
 from mpc_compiler.ops.table import Column
 
 __all__ = ["exp", "log", "sigmoid", "sqrt"]
-
-_ROOT_BITS = 26
-"""``numeric.sqrt`` takes values below two to this."""
 
 
 def sqrt(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
@@ -28,21 +26,21 @@ def sqrt(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr])
     """
     (low, high), valid = types[0].limits, args[0].valid
     bits = max(numeric.power_of_two_above(max(float(high), 0.0) + SLACK), 1)
-    halves = max(-(-(bits - _ROOT_BITS) // 2), 0)
+    halves = root_halves(max(float(high), 0.0) + SLACK)
     value = _divided(args[0].value, types[0], 4**halves)
     if low < 0:
         inside = args[0].value >= 0
         valid = inside if valid is None else valid & inside
         value = jnp.where(inside, value, 0.0)
-    return Column(times_whole(numeric.sqrt(value, high=min(bits, _ROOT_BITS)), 2**halves), valid)
+    return Column(times_whole(numeric.sqrt(value, high=bits - 2 * halves), 2**halves), valid)
 
 
 def _divided(value: Array, dtype: DType, by: int) -> Array:
     """A number over a public power of four as a fixed-point number, which a large whole one is only then."""
-    if dtype.kind == "float" or by == 1:
-        value = number_as(value, dtype, DType("float"))
-        return value if by == 1 else value * (1 / by)
-    return times_rational(value, 1, dtype.unit * by, most=max(map(abs, dtype.bounds)))
+    if by == 1:
+        return number_as(value, dtype, DType("float"))
+    slack = SLACK if dtype.kind == "float" else 0
+    return times_rational(value, 1, dtype.unit * by, most=max(map(abs, dtype.bounds)) + slack)
 
 
 def log(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:

@@ -22,6 +22,7 @@ from mpc_compiler.ops.product import PRODUCTS, ring_matmul
 from mpc_compiler.ops.rational import RATIONAL, fraction_of, rational_error, times_rational
 from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
 from mpc_compiler.ops.transcendental import TRANSCENDENTAL, bounded_exp, bounded_log
+from mpc_compiler.ops.wide import WIDE, wide_multiply
 
 __all__ = [
     "FRACTION_BITS",
@@ -44,6 +45,7 @@ __all__ = [
     "segment_scan",
     "sort_rows",
     "times_rational",
+    "wide_multiply",
 ]
 
 PRIMITIVES: dict[str, PrimitiveInfo] = {
@@ -56,10 +58,11 @@ PRIMITIVES: dict[str, PrimitiveInfo] = {
     **FIXED,
     **RATIONAL,
     **TRANSCENDENTAL,
+    **WIDE,
 }
 """The primitives by name. The order is fixed; names are part of what parties compare before they start."""
 
-REPRESENTATIONS = frozenset((*FIXED, *RATIONAL, *TRANSCENDENTAL))
+REPRESENTATIONS = frozenset((*FIXED, *RATIONAL, *TRANSCENDENTAL, *WIDE))
 """Primitives that SPU gets as work on the integers behind fixed-point numbers; constants have none before they run."""
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from mpc_compiler.cost.primitives import log2_ceil
+from mpc_compiler.ir import MAX_FLOAT, MAX_INT
 from mpc_compiler.ops.keys import codes_of, width_of, words_of
 from mpc_compiler.ops.measures import Ranked, Totals
 from mpc_compiler.ops.primitives import (
@@ -25,14 +26,18 @@ from mpc_compiler.ops.primitives import (
     prefix_sum,
     segment_scan,
     sort_rows,
+    wide_multiply,
 )
 from mpc_compiler.ops.segments import copied_back, end_index, following, preceding, same, start_index
+from mpc_compiler.ops.size import cut_far
 from mpc_compiler.ops.table import Column, both, cleared, column_arrays, with_arrays
 
 __all__ = ["Layout", "Parts", "parts_of", "quantile_bits", "ranked_totals"]
 
 _LEVEL_BITS = 40
 _COMPARED = 60
+_WIDE, _SPARE = 2.0**42, 4
+"""From where on whole numbers lose so many bits before they are multiplied by a small fraction."""
 
 
 @dataclass
@@ -79,12 +84,15 @@ class Parts:
     ranked : Ranked
     fixed : bool
         Whether the column holds fixed-point numbers.
+    most : float
+        How far apart they may be.
     summed : list of Array
         int64 [n].
     """
 
     ranked: Ranked
     fixed: bool
+    most: float
     summed: list[Array] = field(default_factory=list)
 
     def finish(self, sums: Sequence[Array], totals: Totals, rows: int) -> None:
@@ -98,7 +106,8 @@ class Parts:
             assert last is not None
             reached, low, *gap = [rest.pop(0) for _ in range(3 if quantile_bits(level, rows)[1] else 2)]
             fraction = _fraction(level, rows, last, reached) if gap else None
-            totals.quantiles[name, level] = _between(low, gap[0] if gap else None, fraction, fixed=self.fixed)
+            step = gap[0] if gap else None
+            totals.quantiles[name, level] = _between(low, step, fraction, fixed=self.fixed, most=self.most)
 
 
 def quantile_bits(level: float, rows: int) -> tuple[int, int]:
@@ -120,7 +129,7 @@ def parts_of(ranked: Ranked, column: Column, layout: Layout) -> Parts:
     """What to sum over groups of rows that are sorted by group and value, NULLs last in each group."""
     value, valid = column.value, column.valid
     whole = encode_fixed(value) if value.dtype == jnp.float64 else value
-    parts = Parts(ranked, fixed=value.dtype == jnp.float64)
+    parts = Parts(ranked, value.dtype == jnp.float64, _most(ranked))
     if ranked.distinct:
         first = ~jnp.where(layout.start, False, _repeated(ranked, column, whole))
         parts.summed.append(_number(both(valid, first)))
@@ -162,23 +171,39 @@ def _picked(level: float, reached: Array, after: Array, whole: Array) -> list[Ar
     return made
 
 
-def _fraction(level: float, rows: int, last: Array, reached: Array) -> Array:
-    """How far the level lies above the row below it, int64 in units of 2**-18."""
+def _fraction(level: float, rows: int, last: Array, reached: Array) -> tuple[Array, Array | None]:
+    """How far the level lies above the row below it: int64 in units of 2**-18, and what is left in units of 2**-36."""
     level_of, bits = quantile_bits(level, rows)
     rest = level_of * last - (reached - 1) * (1 << bits)
     if bits <= FRACTION_BITS:
-        return rest * (1 << (FRACTION_BITS - bits))
-    shift = bits - FRACTION_BITS
-    return encode_fixed(decode_fixed(rest) * 2.0 ** -(shift // 2) * 2.0 ** -(shift - shift // 2))
+        return rest * (1 << (FRACTION_BITS - bits)), None
+    unit = bits - FRACTION_BITS
+    high = cut_far(rest, unit)
+    low = rest - high * (1 << unit)
+    finer = unit - FRACTION_BITS
+    return high, cut_far(low, finer) if finer > 0 else low * (1 << -finer)
 
 
-def _between(low: Array, gap: Array | None, fraction: Array | None, *, fixed: bool) -> Array:
-    """Interpolate; exact in the ring for whole numbers."""
-    if fixed:
-        start = decode_fixed(low)
-        return start if gap is None or fraction is None else start + decode_fixed(gap) * decode_fixed(fraction)
-    whole = low * (1 << FRACTION_BITS)
-    return decode_fixed(whole if gap is None or fraction is None else whole + gap * fraction)
+def _between(
+    low: Array, gap: Array | None, fraction: tuple[Array, Array | None] | None, *, fixed: bool, most: float
+) -> Array:
+    """Interpolate, in the ring, between fixed-point or whole numbers that are at most so far apart."""
+    start = low if fixed else low * (1 << FRACTION_BITS)
+    if gap is None or fraction is None:
+        return decode_fixed(start)
+    high, finer = fraction
+    step = encode_fixed(wide_multiply(decode_fixed(gap), decode_fixed(high), most=(most, 1.0))) if fixed else gap * high
+    if finer is not None:  # so large a gap, or one with so many fraction bits, that a part of it does not count
+        spare = FRACTION_BITS if fixed else _SPARE if most >= _WIDE else 0
+        part = cut_far(gap, spare, MAX_INT) * finer
+        step = step + cut_far(part, FRACTION_BITS if fixed else FRACTION_BITS - spare, MAX_INT)
+    return decode_fixed(start + step)
+
+
+def _most(ranked: Ranked) -> float:
+    """How far apart the column's numbers are at most."""
+    lo, hi = ranked.key.lo, ranked.key.hi
+    return MAX_FLOAT if lo is None or hi is None else float(hi - lo)
 
 
 def ranked_totals(ranked: Ranked, column: Column, flag: Array | None, totals: Totals) -> None:
@@ -203,7 +228,7 @@ def ranked_totals(ranked: Ranked, column: Column, flag: Array | None, totals: To
     column = with_arrays({"": column}, moved[len(flags) :])[""]
     flags, value = list(moved[: len(flags)]), column.value
     whole = encode_fixed(value) if value.dtype == jnp.float64 else value
-    parts = Parts(ranked, fixed=value.dtype == jnp.float64)
+    parts = Parts(ranked, value.dtype == jnp.float64, _most(ranked))
     rows = whole.shape[0]
     inner = jnp.arange(rows) < rows - 1
     if ranked.distinct:

@@ -79,7 +79,7 @@ def bounded_log(x: Array, *, low: int, high: int) -> Array:
     x : Array
         int64 or float64, any shape.
     low, high : int
-        Public, ``0 <= low < high <= 62``: x, in units of 2**-18 if it is float64, is in ``[2**low, 2**high)``; finite
+        Public, ``0 <= low < high <= 63``: x, in units of 2**-18 if it is float64, is in ``[2**low, 2**high)``; finite
         nonsense outside.
 
     Returns
@@ -97,8 +97,8 @@ def bounded_log(x: Array, *, low: int, high: int) -> Array:
     >>> bounded_log(jnp.array([1, 1000]), low=0, high=10).round(4).tolist()
     [0.0, 6.9078]
     """
-    if not 0 <= low < high <= 62:
-        raise ValueError(f"need 0 <= low < high <= 62, not {low} and {high}")
+    if not 0 <= low < high <= 63:
+        raise ValueError(f"need 0 <= low < high <= 63, not {low} and {high}")
     found: Array = _log_p.bind(jnp.asarray(x), low=low, high=high)[0]
     return found
 

@@ -14,6 +14,7 @@ from jax import Array, core, lax
 from mpc_compiler.ops.rational import in_ring
 from mpc_compiler.ops.transcendental import TRANSCENDENTAL
 from mpc_compiler.ops.transcendental import in_ring as transcendental
+from mpc_compiler.ops.wide import by_parts
 from mpc_compiler.partition.atoms import dtype_of, shape_of
 
 __all__ = ["expansion", "narrower"]
@@ -87,6 +88,8 @@ def expansion(
         fn = _rational(*(eqn.params[key] for key in ("num", "den", "most")))
     elif name in TRANSCENDENTAL:
         fn = transcendental(name, tuple(sorted(eqn.params.items())))
+    elif name == "wide_multiply":
+        fn = by_parts(eqn.params["most"], once=True)
     elif kinds == {"bool"}:
         fn = _FLAGS.get(name)
     else:

@@ -18,6 +18,7 @@ from jax import core
 from jax.interpreters import partial_eval
 
 from mpc_compiler.ops.primitives import PRIMITIVES, REPRESENTATIONS, adapt
+from mpc_compiler.ops.wide import by_parts
 from mpc_compiler.partition.atoms import dtype_of, shape_of, size_of
 from mpc_compiler.partition.constants import Constants
 from mpc_compiler.partition.rewrite import expansion, narrower
@@ -127,6 +128,8 @@ class _Flat:
             return [ins[0]]
         if name in REPRESENTATIONS and all(map(self._is_public, ins)):
             return self._represented(eqn, ins)
+        if name == "wide_multiply" and any(map(self._is_public, ins)):  # so that the constant is represented here
+            return self._helped(by_parts(eqn.params["most"], once=self._unroll), *ins)
         if self._unroll and name in _ELEMENTWISE and out is not None:
             ins = [self._spread(v, shape_of(out)) for v in ins]
         if self._unroll and (instead := self._instead(eqn, ins)) is not None:
