@@ -102,3 +102,23 @@ def test_spread_of_wide_columns() -> None:
         std, corr = mpc.collect(both["sum"].std(), both[["far", "off"]].corr())
     assert std == pytest.approx((left.far / 4 + right.off / 4).std(), rel=1e-4)
     assert corr.loc["far", "off"] == pytest.approx(left.far.corr(right.off), abs=1e-3)
+
+
+def test_order_of_products_beyond_their_range() -> None:
+    """Found in review: the largest product came last, since its rounding error is larger than the room of sort keys."""
+    top = (np.floor((2.0**20 - 3.3) * 2**18) + 0.51) / 2**18  # rounded up in shares
+    left = pd.DataFrame({"id": np.arange(ROWS), "g": np.arange(ROWS) % 3, "a": np.linspace(0, top, ROWS)})
+    right = pd.DataFrame({"key": np.arange(ROWS), "b": np.linspace(1, top, ROWS)})
+    owners = {
+        "a": {"left": mpc.Source(left, ranges={"a": (0.0, top)})},
+        "b": {"right": mpc.Source(right, ranges={"b": (0.0, top)})},
+    }
+    with mpc.Session.local(owners, protocol="aby3", executor="threads") as session:
+        both = session.table("a.left").merge(session.table("b.right"), left_on="id", right_on="key")
+        both = both.assign(product=both.a * both.b)
+        largest, ordered = mpc.collect(
+            both.nlargest(3, "product")["id"], both.sort_values(["g", "product"], ascending=[True, False])["id"]
+        )
+    true = left.assign(product=left.a * right.b)
+    assert list(largest) == list(true.nlargest(3, "product").id)
+    assert list(ordered) == list(true.sort_values(["g", "product"], ascending=[True, False]).id)

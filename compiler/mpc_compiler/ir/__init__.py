@@ -49,7 +49,7 @@ from mpc_compiler.ir.rel import (
     transform_plan,
     walk,
 )
-from mpc_compiler.ir.types import FRACTION_BITS, MAX_FLOAT, MAX_INT, MAX_PRODUCT, DType, Field, Schema
+from mpc_compiler.ir.types import FRACTION_BITS, MAX_FLOAT, MAX_INT, DType, Field, Schema
 
 __all__ = [
     "AGGREGATES",
@@ -57,7 +57,6 @@ __all__ = [
     "JOINS",
     "MAX_FLOAT",
     "MAX_INT",
-    "MAX_PRODUCT",
     "REQUESTER",
     "WINDOWS",
     "Agg",

@@ -14,7 +14,6 @@ __all__ = [
     "FRACTION_BITS",
     "MAX_FLOAT",
     "MAX_INT",
-    "MAX_PRODUCT",
     "WORD_BITS",
     "WORD_BYTES",
     "DType",
@@ -37,8 +36,6 @@ MAX_FLOAT = float(1 << (62 - FRACTION_BITS))
 """Fixed-point values stay below this in magnitude."""
 MOST_DIGITS = 36
 """Most digits behind the point of a decimal, products included."""
-MAX_PRODUCT = float(1 << (62 - 2 * FRACTION_BITS))
-"""A sum of products of two fixed-point values stays below this before truncation."""
 
 
 WORD_BYTES, WORD_BITS = 7, 56

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mpc_compiler.check import schema_of
 from mpc_compiler.cost import LinkProfile
 from mpc_compiler.ir import Aggregate, DType, Field, Schema, SortBy, Window
+from mpc_compiler.lower.reach import reach_of
 from mpc_compiler.ops.group import Agg, Key, aggregate, group_by
 from mpc_compiler.ops.keys import SortKey
 from mpc_compiler.ops.table import Table
@@ -36,7 +36,7 @@ def _scale(schema: Schema, name: str | None) -> int:
 
 def group_table(rel: Aggregate, below: Table, *, kernels: bool, link: LinkProfile) -> Table:
     """The groups of a relation."""
-    schema = schema_of(rel.input)
+    schema = reach_of(rel.input)
     aggs = [
         Agg(a.name, a.function, a.column, *_range(schema, a.column), _scale(schema, a.column), a.param)
         for a in rel.aggs
@@ -63,7 +63,7 @@ def sort_keys(schema: Schema, by: Sequence[SortBy]) -> list[SortKey]:
 
 def window_table(rel: Window, below: Table) -> Table:
     """The rows of a relation with its window functions."""
-    schema = schema_of(rel.input)
+    schema = reach_of(rel.input)
     wins = [
         Win(
             w.name,

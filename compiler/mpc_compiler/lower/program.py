@@ -36,6 +36,7 @@ from mpc_compiler.ir import Column as NamedColumn
 from mpc_compiler.lower.grouping import group_table, sort_keys, window_table
 from mpc_compiler.lower.joins import join_tables, union_tables
 from mpc_compiler.lower.models import apply_model, fit_model, measure
+from mpc_compiler.lower.reach import reach_of
 from mpc_compiler.lower.stages import Compute, Owned
 from mpc_compiler.ops.order import head, sort_values
 from mpc_compiler.ops.scalar import evaluate
@@ -297,7 +298,7 @@ class _Run:
         if isinstance(rel, Window):
             return window_table(rel, self.table(rel.input))
         if isinstance(rel, Sort):
-            return sort_values(self.table(rel.input), sort_keys(schema_of(rel.input), rel.by))
+            return sort_values(self.table(rel.input), sort_keys(reach_of(rel.input), rel.by))
         if isinstance(rel, Limit):
             return head(self.table(rel.input), rel.count)
         if isinstance(rel, Fit):

@@ -30,6 +30,7 @@ __all__ = [
     "multiply",
     "nonzero",
     "number_as",
+    "room",
     "times_whole",
     "whole_bounds",
 ]
@@ -38,6 +39,17 @@ Args = Sequence[Column]
 Op = Callable[[Args, Sequence[DType], DType, Sequence[Expr]], Column]
 SLACK = 2.0**-6
 """Fixed-point arithmetic may leave a range by its rounding error."""
+
+
+def room(largest: float) -> float:
+    """How far a number of that size may be outside its range, with room to spare; generous where it costs little.
+
+    Examples
+    --------
+    >>> room(1.0) < 2.0**-5, room(2.0**40)
+    (True, 268435456.015625)
+    """
+    return SLACK + largest * 2.0**-12
 
 
 def all_valid(args: Args) -> Array | None:
@@ -167,7 +179,7 @@ def nonzero(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Exp
     if types[0].lo is not None and types[0].hi is not None and (types[0].lo > 0 or types[0].hi < 0):
         return args[0]
     most = max(map(abs, types[0].bounds))
-    bits = int((most + SLACK) * 2**FRACTION_BITS if types[0].kind == "float" else most).bit_length() + 1
+    bits = int((most + room(most)) * 2**FRACTION_BITS if types[0].kind == "float" else most).bit_length() + 1
     present = compare(value, jnp.zeros((), value.dtype), "ne", bits=min(bits, 64))
     return Column(value, present if args[0].valid is None else present & args[0].valid)
 

@@ -10,7 +10,7 @@ from jax import Array
 
 from mpc_compiler.check.dates import days_of, microseconds_of
 from mpc_compiler.ir import DType, Expr, Literal
-from mpc_compiler.ops.arithmetic import SLACK, Args, Op, all_valid, number_as
+from mpc_compiler.ops.arithmetic import Args, Op, all_valid, number_as, room
 from mpc_compiler.ops.primitives import FRACTION_BITS, compare
 from mpc_compiler.ops.table import Column
 
@@ -114,9 +114,16 @@ def _tested(test: str, values: Sequence[Array], types: Sequence[DType], raw: Seq
     columns = [t for t, expr in zip(types, raw, strict=True) if not isinstance(expr, Literal)]
     coded = next((t for t in columns if t.kind in ("string", "date", "timestamp")), None)
     (low, high), (least, most) = (_range(t, e, coded) for t, e in zip(types, raw, strict=True))
-    apart = max(most - low, high - least)
-    size = int((apart + SLACK) * 2**FRACTION_BITS) if floats else int(apart)
+    size = _apart((low, high), (least, most), floats=floats)
     return compare(a, b, test, bits=size.bit_length() + 1)
+
+
+def _apart(first: tuple[Number, Number], second: tuple[Number, Number], *, floats: bool) -> int:
+    """How far two numbers are apart at most, in units of what holds them. Floats may leave their ranges by an error."""
+    apart = max(second[1] - first[0], first[1] - second[0])
+    if not floats:
+        return int(apart)
+    return int((apart + room(max(map(abs, (*first, *second))))) * 2**FRACTION_BITS)
 
 
 def _decimals_tested(test: str, values: Sequence[Array], types: Sequence[DType]) -> Array:
@@ -129,8 +136,7 @@ def _decimals_tested(test: str, values: Sequence[Array], types: Sequence[DType])
         t.limits if common.kind == "float" else [int(end) * 10 ** (common.scale - t.scale) for end in t.bounds]
         for t in types
     )
-    apart = max(most - low, high - least)
-    size = int((apart + SLACK) * 2**FRACTION_BITS) if common.kind == "float" else int(apart)
+    size = _apart((low, high), (least, most), floats=common.kind == "float")
     return compare(a, b, test, bits=min(size.bit_length() + 1, 64))
 
 
