@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -61,19 +63,29 @@ def describe(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> list[tuple
     return [(str(row[0]), str(row[1])) for row in found]
 
 
+_OPENING = threading.Lock()
+
+
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """A DuckDB takes tens of milliseconds to open and to close, a connection to it none."""
+    import duckdb
+
+    return duckdb.connect(":memory:", config={"preserve_insertion_order": True, "threads": 2})
+
+
 def connect(refs: Iterable[TableRef]) -> duckdb.DuckDBPyConnection:
-    """A private in-memory DuckDB with a view for each table.
+    """A private connection to the in-memory DuckDB of this process, with a view for each table that no other one sees.
 
     The views add ``__row``, the position of each row, and turn NaN into NULL, whole numbers into BIGINT, and decimals
     with digits behind the point into whole numbers of units (see :class:`mpc_compiler.ir.DType`).
     """
-    import duckdb
-
-    connection = duckdb.connect(":memory:", config={"preserve_insertion_order": True, "threads": 2})
+    with _OPENING:
+        connection = _database().cursor()
     for ref in refs:
         columns = [_viewed(_quoted(name), kind) for name, kind in describe(connection, ref)]
         select = f"SELECT {', '.join(columns)}, row_number() OVER () - 1 AS __row FROM {_reader(ref)}"
-        connection.execute(f"CREATE VIEW {_quoted(ref.name)} AS {select}")
+        connection.execute(f"CREATE TEMP VIEW {_quoted(ref.name)} AS {select}")
     return connection
 
 

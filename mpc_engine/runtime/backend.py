@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 from collections.abc import Sequence
@@ -79,6 +80,7 @@ def device_for(protocol: str, computing: tuple[str, ...], me: str, links: Connec
     return OnDemand(computing.index(me), len(computing), f"{protocol} FM64 {FRACTION_BITS}".encode(), spu)
 
 
+@functools.cache
 def versions(protocol: str) -> str:
     """Versions that all parties must share: engine, Python and, on shares, SPU, JAX and the kernels."""
     import mpc_kernels

@@ -75,7 +75,7 @@ def in_duckdb(clear: Clear, plan: Plan) -> None:
 
 
 @given(plan=deep_plans())
-@settings(max_examples=300, phases=[Phase.generate])
+@settings(max_examples=120, phases=[Phase.generate])
 def test_plans_in_duckdb_equal_pandas(clear: Clear, plan: Plan) -> None:
     in_duckdb(clear, plan)
 
@@ -158,7 +158,7 @@ def batches(size: int = BATCH) -> st.SearchStrategy[list[Plan]]:
 
 
 @given(batch=batches())
-@settings(max_examples=12, phases=[Phase.generate])
+@settings(max_examples=5, phases=[Phase.generate])
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
@@ -166,7 +166,7 @@ def test_plans_in_the_clear_equal_pandas(session_for: SessionFor, pushdown: bool
 
 
 @given(batch=batches())
-@settings(max_examples=8, phases=[Phase.generate])
+@settings(max_examples=6, phases=[Phase.generate])
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("pushdown", [True, False])
 def test_plans_on_shares_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
