@@ -13,6 +13,7 @@ from mpc_engine.ml.linear import (
 )
 from mpc_engine.ml.match import match_report
 from mpc_engine.ml.onehot import OneHotEncoder
+from mpc_engine.ml.pca import PCA, PCAResult
 from mpc_engine.ml.pipeline import Pipeline
 from mpc_engine.ml.released import ReleasedCard
 from mpc_engine.ml.result import LinearResult
@@ -24,6 +25,7 @@ from mpc_engine.ml.trees import RevealedTrees
 from mpc_engine.ml.woe import BinTable, WoeEncoder
 
 __all__ = [
+    "PCA",
     "BinTable",
     "ConvergenceWarning",
     "EvaluationReport",
@@ -36,6 +38,7 @@ __all__ = [
     "LinearResult",
     "LogisticRegression",
     "OneHotEncoder",
+    "PCAResult",
     "Pipeline",
     "PoissonRegressor",
     "ReleasedCard",
