@@ -73,7 +73,8 @@ class PCAResult:
     @property
     def singular_values_(self) -> Vector:
         """Lengths of the columns that `transform` makes without whitening."""
-        return np.sqrt(self.explained_variance_ * (self.n_samples_ - 1))
+        lengths: Vector = np.sqrt(self.explained_variance_ * (self.n_samples_ - 1))
+        return lengths
 
     @property
     def noise_variance_(self) -> float:
@@ -106,8 +107,8 @@ class PCA(PlannedEstimator):
     Raises
     ------
     SchemaError
-        By ``fit``, for an `n_components` that is no whole number or more than there are columns or rows, and for columns
-        that are text or have missing values.
+        By ``fit``, for an `n_components` that is no whole number or more than there are columns or rows, and for
+        columns that are text or have missing values.
 
     Discloses
     ---------
@@ -115,9 +116,10 @@ class PCA(PlannedEstimator):
 
     Notes
     -----
-    Jacobi 1846; rotations at the same time: Brent and Luk (SIAM J. Sci. Stat. Comput. 6, 1985). Columns are centred, not
-    scaled: as in scikit-learn, one in large units outweighs the others. Shares of the variance are exact to about 1e-6,
-    so that a component with a smaller one is not resolved: put a ``StandardScaler`` first where units differ.
+    Jacobi 1846; rotations at the same time: Brent and Luk (SIAM J. Sci. Stat. Comput. 6, 1985). Columns are centred,
+    not scaled: as in scikit-learn, one in large units outweighs the others. Shares of the variance are exact to about
+    1e-6, so that a component with a smaller one is not resolved: put a ``StandardScaler`` first where units differ.
+    Components whose shares are g apart are exact to about ``1e-6 / g``. A constant column has no part in any.
 
     Examples
     --------
@@ -168,7 +170,7 @@ class PCA(PlannedEstimator):
     @placed
     def transform(self, X: DataFrame) -> DataFrame:
         """The rows of X along the components: secret columns ``pca0``, ``pca1``, .. of a frame over X's rows."""
-        model, count = self._planned()
+        model, _ = self._planned()
         base, names = materialise(X._base, features_of(X, self.feature_names_in_))
         features = [names[name] for name in self.feature_names_in_]
         outputs = self.get_feature_names_out()
@@ -184,12 +186,12 @@ class PCA(PlannedEstimator):
         return [f"pca{at}" for at in range(self._planned()[1])]
 
     def to_frame(self) -> DataFrame:
-        """The components as a lazy frame, one row a feature, in internal units: collect it together with other frames."""
+        """The components as a lazy frame, a row a feature, in internal units: collect it together with other frames."""
         return _Components(self, self._fitted())
 
     @placed
     def reveal(self, to: str | Sequence[str] | None = None) -> PCAResult:
-        """Run, and disclose components, their variances, the sum of all variances, means and the number of rows to `to`."""
+        """Run, and disclose components, their variances, the total variance, means and the number of rows to `to`."""
         result: PCAResult = self.to_frame().collect(to)
         return result
 

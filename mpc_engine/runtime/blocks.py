@@ -32,8 +32,8 @@ def block_arrays(block: Owned, columns: Sequence[NDArray[Any]]) -> dict[str, NDA
     dict
         ``__matrix``: integers [n, p] with FRACTION_BITS fraction bits, which the owner keeps. ``__mean``,
         ``__inverse``: float64 [p], mean and inverse standard deviation in units, which it shares. A column that does
-        not vary is all 0, with inverse 0: whatever its coefficient, the Hessian is singular there. Columns that are only
-        centred have no ``__inverse``.
+        not vary is all 0, with inverse 0: whatever its coefficient, the Hessian is singular there. Columns that are
+        only centred have no ``__inverse``.
     """
     if block.how == "onehot":
         return {"__matrix": _one_hot(columns, code_sizes(block))}
@@ -70,7 +70,8 @@ def _limits(field: Field) -> tuple[float, float]:
 
 def _nearest(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The nearest numbers that fixed point has."""
-    return np.rint(x * 2.0**FRACTION_BITS) / 2.0**FRACTION_BITS
+    nearest: NDArray[np.float64] = np.rint(x * 2.0**FRACTION_BITS) / 2.0**FRACTION_BITS
+    return nearest
 
 
 def _fixed(x: NDArray[np.float64]) -> NDArray[np.integer[Any]]:
