@@ -4,6 +4,7 @@ from mpc_engine.ml import metrics
 from mpc_engine.ml.base import ConvergenceWarning
 from mpc_engine.ml.boosting import GradientBoostingClassifier, GradientBoostingRegressor
 from mpc_engine.ml.evaluation import EvaluationReport, evaluate
+from mpc_engine.ml.kmeans import KMeans, KMeansResult
 from mpc_engine.ml.linear import (
     GammaRegressor,
     LinearRegression,
@@ -34,6 +35,8 @@ __all__ = [
     "GammaRegressor",
     "GradientBoostingClassifier",
     "GradientBoostingRegressor",
+    "KMeans",
+    "KMeansResult",
     "LinearRegression",
     "LinearResult",
     "LogisticRegression",

@@ -1,4 +1,4 @@
-"""What principal components look like as relations."""
+"""What principal components and clusters look like as relations."""
 
 from __future__ import annotations
 
@@ -57,5 +57,38 @@ def _widest(node: Apply, below: Schema) -> float:
     return math.sqrt(total)
 
 
-COMPONENTS: dict[str, Estimator] = {"pca": Estimator(_pca_model, _components, lambda node: len(node.features))}
+def _clusters_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
+    """A row a cluster: its centre, in public units."""
+    from mpc_compiler.check.infer import rows_of
+
+    if not isinstance(node, Fit):
+        raise SchemaError("not columns", code="MPC-0301", node=node)
+    features(node, below)
+    count, rows = int(dict(node.params)["clusters"]), rows_of(node.input)
+    if not 1 <= count <= rows:
+        raise SchemaError(
+            f"{count} clusters of at most {rows} rows",
+            code="MPC-0120",
+            hint=f"n_clusters is between 1 and {rows}",
+            node=node,
+        )
+    wide = DType("float", lo=-WIDE, hi=WIDE)
+    return [*(Field(f"c{at}", wide) for at in range(len(node.features))), Field("inertia", DType("float", lo=0.0, hi=2.0**40))]
+
+
+def _clusters(node: Apply, below: Schema) -> Sequence[Field]:
+    features(node, below)
+    if node.method == "predict":
+        assert isinstance(node.model, Fit)
+        most = int(dict(node.model.params)["clusters"]) - 1
+        return [Field(name, DType("int", lo=0, hi=most)) for name in node.outputs]
+    if node.method == "transform":
+        return [Field(name, DType("float", lo=0.0, hi=_widest(node, below))) for name in node.outputs]
+    raise UnsupportedError(f"clusters have no {node.method!r}", code="MPC-0301", node=node)
+
+
+COMPONENTS: dict[str, Estimator] = {
+    "pca": Estimator(_pca_model, _components, lambda node: len(node.features)),
+    "kmeans": Estimator(_clusters_model, _clusters, lambda node: int(dict(node.params)["clusters"])),
+}
 """Estimators by name."""

@@ -61,8 +61,8 @@ def eigen(A: jax.Array) -> tuple[jax.Array, jax.Array]:
     Examples
     --------
     >>> values, vectors = (x * 2.0**-GUARD for x in eigen(jnp.full((2, 2), 0.25) * 2.0**GUARD))
-    >>> values.round(4).tolist(), vectors.round(4)[:, 0].tolist()
-    ([0.5, 0.0], [0.7071, 0.7071])
+    >>> values.round(4), vectors.round(4)[:, 0]
+    (Array([0.5, 0. ], dtype=float64), Array([0.7071, 0.7071], dtype=float64))
     """
     size = A.shape[0]
     both = jnp.concatenate([A, jnp.asarray(eye(size))])

@@ -78,7 +78,7 @@ def principal(gram: jax.Array, nobs: jax.Array, part: NDArray[np.float64], *, ro
 def whitening(values: jax.Array, root: jax.Array, nobs: jax.Array, *, rows: int) -> jax.Array:
     """``1 / standard deviation`` of components, float64 [k]; 0 for one whose share of the variance is below `LEAST`.
 
-    >>> whitening(jnp.array([8.0, 0.0]), jnp.array(1.0), jnp.array(3), rows=3)
+    >>> whitening(jnp.array([8.0, 0.0]), jnp.array(1.0), jnp.array(3), rows=3).round(4)
     Array([0.5, 0. ], dtype=float64)
     """
     half = (rows.bit_length() + 1) // 2
