@@ -52,14 +52,15 @@ class KMeansResult:
 
     def predict(self, rows: pd.DataFrame) -> NDArray[np.int64]:
         """Numbers of the nearest centres of rows in the clear, int64 [n]."""
-        return np.argmin(self.transform(rows), axis=1)
+        nearest: NDArray[np.int64] = np.argmin(self.transform(rows), axis=1)
+        return nearest
 
 
 class KMeans(PlannedEstimator):
     """Clusters of secret rows by Lloyd's algorithm, as scikit-learn's ``KMeans`` finds them from the same start.
 
-    Neither centres nor sizes of clusters nor which row is in which are opened on the way. A cluster that no row is nearest
-    to keeps its centre.
+    Neither centres nor sizes of clusters nor which row is in which are opened on the way. A cluster that no row is
+    nearest to keeps its centre.
 
     Parameters
     ----------
@@ -79,8 +80,8 @@ class KMeans(PlannedEstimator):
     Raises
     ------
     SchemaError
-        By ``fit``, for parameters that are none of these, more clusters than rows, and for columns that are text or have
-        missing values.
+        By ``fit``, for parameters that are none of these, more clusters than rows, and for columns that are text or
+        have missing values.
 
     Discloses
     ---------
@@ -89,8 +90,9 @@ class KMeans(PlannedEstimator):
 
     Notes
     -----
-    Lloyd 1982; seeds: Arthur and Vassilvitskii, SODA 2007. Distances are exact to ``2**-18`` of the widest column's
-    public range: put a ``StandardScaler`` first where units differ. Features are shared, not kept with their owners.
+    Lloyd 1982; seeds: Arthur and Vassilvitskii, SODA 2007. Values are rounded to ``2**-20`` of the
+    widest column's public range or so, and a row that far from the middle between two centres may go to either: clip
+    extreme values, and put a ``StandardScaler`` first where units differ. Features are shared, not kept with their owners.
 
     Examples
     --------
@@ -99,7 +101,7 @@ class KMeans(PlannedEstimator):
     >>> rows = pd.DataFrame({"x": [0, 1, 8, 9], "y": [2, 2, 4, 4]})
     >>> with mpc.Session.local({"bank": {"t": rows}}, protocol="plaintext", executor="threads") as session:
     ...     X = session.table("bank.t")[["x", "y"]]
-    ...     model = KMeans(n_clusters=2, init=[[0, 0], [9, 9]], max_iter=3).fit(X)
+    ...     model = KMeans(n_clusters=2, init=[[0, 2], [9, 4]], max_iter=3).fit(X)
     ...     found, labels = mpc.collect(model.to_frame(), model.predict(X))
     >>> found.cluster_centers_.tolist(), found.inertia_, labels.tolist()
     ([[0.5, 2.0], [8.5, 4.0]], 1.0, [0, 0, 1, 1])
@@ -219,9 +221,12 @@ class _Clusters(DataFrame):
 
     def _shape(self, data: pd.DataFrame) -> Any:
         from mpc_compiler.lower.kmeans import middles
+        from mpc_compiler.ops.scaler import units
 
         assert isinstance(self._base, Fit)
-        unit, middle = middles(ranges_of(self._base))
+        ranges = ranges_of(self._base)
+        scale = units(ranges)
         names = [f"c{at}" for at in range(len(self._base.features))]
-        centres = (data[names].to_numpy(np.float64) + middle) / unit
-        return KMeansResult(self._estimator.feature_names_in_, centres, float(data["inertia"].iloc[0]) / unit**2)
+        centres = (data[names].to_numpy(np.float64) + middles(ranges)) / scale
+        inertia = float(data["inertia"].iloc[0]) / float(scale.min()) ** 2
+        return KMeansResult(self._estimator.feature_names_in_, centres, inertia)

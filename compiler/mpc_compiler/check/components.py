@@ -73,7 +73,10 @@ def _clusters_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
             node=node,
         )
     wide = DType("float", lo=-WIDE, hi=WIDE)
-    return [*(Field(f"c{at}", wide) for at in range(len(node.features))), Field("inertia", DType("float", lo=0.0, hi=2.0**40))]
+    return [
+        *(Field(f"c{at}", wide) for at in range(len(node.features))),
+        Field("inertia", DType("float", lo=0.0, hi=2.0**40)),
+    ]
 
 
 def _clusters(node: Apply, below: Schema) -> Sequence[Field]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from mpc_compiler.check import schema_of
 from mpc_compiler.ir import Apply, Fit, Schema
 from mpc_compiler.lower.glm import Ranges, feature_ranges, matrix_of
 from mpc_compiler.ops import kmeans, numeric, scaler
@@ -21,25 +22,22 @@ _MOST = 24
 """A squared distance is brought to magnitudes below ``2**_MOST`` before its square root."""
 
 
-def middles(ranges: Ranges | Sequence[tuple[float, float]]) -> tuple[float, NDArray[np.float64]]:
-    """The public unit that all columns have in common, and the middle of each column's range in it.
+def middles(ranges: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """The middle of each column's public range, in its unit.
 
     >>> middles([(0, 100), (-1, 1)])
-    (0.03125, array([1.5625, 0.    ]))
+    array([1.5625, 0.    ])
     """
-    unit = float(scaler.units(ranges).min())
-    return unit, np.array([(low + high) / 2 * unit for low, high in ranges])
+    return np.array([(low + high) / 2 for low, high in ranges]) * scaler.units(ranges)
 
 
 def _rows(table: Table, features: Sequence[str], schema: Schema, ranges: Ranges) -> kmeans.Rows:
-    """Columns in the unit that they have in common, less the middles of their ranges."""
-    unit, middle = middles(ranges)
-    x = scaler.prescale(matrix_of(table, features, schema), ranges)
-    part = unit / scaler.units(ranges)
-    if (part != 1).any():
-        x = x * part[:, None]
-    reach = sum(((high - low) * unit) ** 2 for low, high in ranges)
-    return kmeans.Rows(encode_fixed(x - middle[:, None]), table.valid, reach)
+    """Columns in their units, less the middles of their ranges."""
+    units = scaler.units(ranges)
+    x = scaler.prescale(matrix_of(table, features, schema), ranges) - middles(ranges)[:, None]
+    reach = sum(((high - low) * units.min()) ** 2 for low, high in ranges)
+    whole, part = encode_fixed(x), units.min() / units
+    return kmeans.Rows(whole, part, kmeans.in_common(whole, part), table.valid, reach)
 
 
 def kmeans_table(node: Fit, table: Table, schema: Schema, rows: int) -> Table:
@@ -63,9 +61,9 @@ def _start(text: str, ranges: Ranges) -> NDArray[np.int64] | None:
     """Public centres as whole numbers, from the text that a plan keeps them as: ``"1.0,2.0;3.0,4.0"``."""
     if not text:
         return None
-    unit, middle = middles(ranges)
     given = np.array([[float(value) for value in row.split(",")] for row in text.split(";")])
-    return np.rint((given * unit - middle) * 2.0**numeric.FRACTION).astype(np.int64)
+    whole = np.rint((given * scaler.units(ranges) - middles(ranges)) * 2.0**numeric.FRACTION)
+    return np.asarray(whole, np.int64)
 
 
 def kmeans_columns(node: Apply, table: Table, model: Table, schema: Schema) -> dict[str, Column]:
@@ -74,16 +72,16 @@ def kmeans_columns(node: Apply, table: Table, model: Table, schema: Schema) -> d
         kind = jnp.int64 if node.method == "predict" else jnp.float64
         return {name: Column(jnp.zeros(0, kind)) for name in node.outputs}
     assert isinstance(node.model, Fit)
-    rows = _rows(table, node.features, schema, feature_ranges(node.model.features, _below(node.model)))
+    ranges = feature_ranges(node.model.features, schema_of(node.model.input))
+    rows = _rows(table, node.features, schema, ranges)
     names = [f"c{at}" for at in range(len(node.features))]
     centres = encode_fixed(jnp.stack([model.columns[name].value for name in names], axis=1))
     if node.method == "predict":
         marks, _ = kmeans.nearest(rows._replace(valid=None), centres[None])
         label = jnp.sum(marks[:, 0].astype(jnp.int64) * np.arange(len(centres))[:, None], axis=0)
         return {node.outputs[0]: Column(label)}
-    far = kmeans.to_centres(rows, centres) + kmeans.squares(rows.x)
-    unit, _ = middles(feature_ranges(node.model.features, _below(node.model)))
-    distance = _roots(far, rows.reach) * (1 / unit)
+    far = kmeans.to_centres(rows, centres) + kmeans.squares(rows.near)
+    distance = _roots(far, rows.reach) * (1 / scaler.units(ranges).min())
     return {name: Column(distance[at]) for at, name in enumerate(node.outputs)}
 
 
@@ -93,9 +91,3 @@ def _roots(far: jax.Array, reach: float) -> jax.Array:
     gain = min(gain, numeric.FRACTION // 2)
     value = decode_fixed(far) * 2.0 ** (2 * gain - numeric.FRACTION)
     return numeric.sqrt(value) * 2.0**-gain
-
-
-def _below(fit: Fit) -> Schema:
-    from mpc_compiler.check import schema_of
-
-    return schema_of(fit.input)

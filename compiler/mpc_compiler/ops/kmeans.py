@@ -1,7 +1,8 @@
 """K-means on secret rows: centres, nearest centres and seeds; nothing is opened, and every trip count is public.
 
-Rows and centres are whole numbers of ``2**-18`` in one public unit, and squared distances whole numbers of ``2**-36``:
-products in the ring are exact, and cost one round. All restarts are computed at the same time.
+Rows and centres are whole numbers of ``2**-18``, each column in its own public unit for means, and in one unit that
+all have in common for distances. Squared distances are whole numbers of ``2**-36``: products in the ring are exact, and
+cost one round. All restarts are computed at the same time.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mpc_compiler.ops.fixed import decode_fixed, encode_fixed
 from mpc_compiler.ops.numeric import FRACTION
 from mpc_compiler.ops.primitives import compare, ring_matmul
 
-__all__ = ["Rows", "fit", "least", "nearest", "squares", "to_centres"]
+__all__ = ["Rows", "fit", "in_common", "least", "nearest", "squares", "to_centres"]
 
 _GAIN = 4
 """Extra fraction bits of a mean before it is rounded."""
@@ -28,7 +29,11 @@ class Rows(NamedTuple):
     """What the rows are."""
 
     x: jax.Array
-    """int64 [p, n]: columns in one unit, times ``2**18``, **feature-major**."""
+    """int64 [p, n]: columns in their units, times ``2**18``, **feature-major**."""
+    part: NDArray[np.float64]
+    """Public, float64 [p], at most 1: what brings each column to the unit that all have in common."""
+    near: jax.Array
+    """int64 [p, n]: columns in that unit, times ``2**18``."""
     valid: jax.Array | None
     """bool [n], secret: which rows count."""
     reach: float
@@ -81,9 +86,15 @@ def squares(x: jax.Array) -> jax.Array:
     return total
 
 
+def in_common(x: jax.Array, part: NDArray[np.float64]) -> jax.Array:
+    """Columns int64 [p, n] in their units, in the unit that all have in common."""
+    return x if (part == 1).all() else encode_fixed(decode_fixed(x) * part[:, None])
+
+
 def to_centres(rows: Rows, centres: jax.Array) -> jax.Array:
     """Squared distances to centres less the squared length of the row: int64 [k, n] of centres int64 [k, p]."""
-    return squares(centres.T)[:, None] - 2 * ring_matmul(centres, rows.x)
+    common = in_common(centres.T, rows.part).T
+    return squares(common.T)[:, None] - 2 * ring_matmul(common, rows.near)
 
 
 def nearest(rows: Rows, centres: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -98,7 +109,7 @@ def nearest(rows: Rows, centres: jax.Array) -> tuple[jax.Array, jax.Array]:
     Returns
     -------
     (Array, Array)
-        bool [k, r, n], one mark for a row that counts, and int64 [r, n], squared distances less the row's squared length.
+        bool [k, r, n], one mark for a row that counts; int64 [r, n], squared distances less the row's squared length.
     """
     restarts, count, size = centres.shape
     distances = to_centres(rows, centres.reshape(restarts * count, size)).reshape(restarts, count, -1)
@@ -123,7 +134,7 @@ def _seeds(rows: Rows, count: int, restarts: int, bound: int, seed: int) -> jax.
     A public number says which part of the secret sum of all distances is passed at the row that is drawn; which row
     that is stays secret.
     """
-    lengths = squares(rows.x)
+    lengths = squares(rows.near)
     width = FRACTION + numeric.power_of_two_above(max(rows.reach * bound, 1.0))
     room = max(min(20, 61 - width), 1)
     draws = np.random.default_rng(seed).integers(0, 1 << room, (count, restarts, 1))
@@ -150,8 +161,8 @@ def _drawn(rows: Rows, weights: jax.Array, draw: NDArray[np.int64], room: int, w
 
 def _inertia(rows: Rows, centres: jax.Array, bound: int) -> tuple[jax.Array, int]:
     """Sums of squared distances to the nearest centre, int64 [r], in units of ``2**-bits``, and these bits."""
-    marks, smallest = nearest(rows, centres)
-    each = smallest + squares(rows.x)[None]
+    _, smallest = nearest(rows, centres)
+    each = smallest + squares(rows.near)[None]
     if rows.valid is not None:
         each = each * rows.valid.astype(jnp.int64)
     lost = max(0, 2 * FRACTION + numeric.power_of_two_above(max(rows.reach * bound, 1.0)) - 60)
@@ -187,11 +198,12 @@ def fit(
     Returns
     -------
     (Array, Array)
-        Centres int64 [k, p], in units of ``2**-18``, and the inertia, float64.
+        Centres int64 [k, p], as the columns are, and the inertia, float64, in the unit that all have in common.
 
     Examples
     --------
-    >>> rows = Rows(jnp.array([[0, 1, 8, 9]]) << 18, None, 81.0)
+    >>> x = jnp.array([[0, 1, 8, 9]]) << 18
+    >>> rows = Rows(x, np.ones(1), x, None, 81.0)
     >>> centres, inertia = fit(rows, clusters=2, steps=3, restarts=1, bound=4, seed=0)
     >>> sorted((centres[:, 0] / 2**18).tolist()), float(inertia)
     ([0.5, 8.5], 1.0)
