@@ -90,9 +90,9 @@ class KMeans(PlannedEstimator):
 
     Notes
     -----
-    Lloyd 1982; seeds: Arthur and Vassilvitskii, SODA 2007. Values are rounded to ``2**-20`` of the
-    widest column's public range or so, and a row that far from the middle between two centres may go to either: clip
-    extreme values, and put a ``StandardScaler`` first where units differ. Features are shared, not kept with their owners.
+    Lloyd 1982; seeds: Arthur and Vassilvitskii, SODA 2007. Values are rounded to about ``2**-20`` of the widest column's
+    public range, and a row that close to the middle between two centres may go to either: clip extreme values, and put
+    a ``StandardScaler`` first where units differ. Features are shared, not kept with their owners.
 
     Examples
     --------
