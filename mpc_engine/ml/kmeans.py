@@ -69,7 +69,8 @@ class KMeans(PlannedEstimator):
     init : {"k-means++"} or array of float [n_clusters, p]
         Seeds at rows that are drawn on shares, each with a chance as its squared distance to the seeds before (one
         candidate each, where scikit-learn takes the best of a few), by public random numbers: which rows they are
-        stays secret. Or public centres, in the order of the features and within their public ranges.
+        stays secret, the place of the first apart. Or public centres, in the order of the features and within their
+        public ranges.
     n_init : int
         Starts, computed at the same time; the one with the least inertia is kept. 1 if `init` is an array.
     max_iter : int
@@ -90,9 +91,9 @@ class KMeans(PlannedEstimator):
 
     Notes
     -----
-    Lloyd 1982; seeds: Arthur and Vassilvitskii, SODA 2007. Values are rounded to about ``2**-20`` of the widest column's
-    public range, and a row that close to the middle between two centres may go to either: clip extreme values, and put
-    a ``StandardScaler`` first where units differ. Features are shared, not kept with their owners.
+    Lloyd 1982; seeds: Arthur and Vassilvitskii, SODA 2007. Values are rounded to about ``2**-20`` of the widest public
+    range, and a row that close to the middle between two centres may go to either: clip extreme values, and put a
+    ``StandardScaler`` first where units differ. Features are shared, not kept with their owners.
 
     Examples
     --------

@@ -132,22 +132,25 @@ def _seeds(rows: Rows, count: int, restarts: int, bound: int, seed: int) -> jax.
     """Centres at rows that are drawn as k-means++ does, each with a chance as its squared distance to those before.
 
     A public number says which part of the secret sum of all distances is passed at the row that is drawn; which row
-    that is stays secret.
+    that is stays secret. The first is any of the rows: if all of them count, the place that is drawn is public.
     """
     lengths = squares(rows.near)
     width = FRACTION + numeric.power_of_two_above(max(rows.reach * bound, 1.0))
     room = max(min(20, 61 - width), 1)
     draws = np.random.default_rng(seed).integers(0, 1 << room, (count, restarts, 1))
-    one = jnp.ones(rows.x.shape[1], jnp.int64) if rows.valid is None else rows.valid.astype(jnp.int64)
-    weights = jnp.broadcast_to(one, (restarts, rows.x.shape[1]))
-    apart, centres = None, []
-    for turn in range(count):
-        centre = _drawn(rows, weights, draws[turn], room, width + room)
-        centres.append(centre)
+    size, counted = rows.x.shape[1], None if rows.valid is None else rows.valid.astype(jnp.int64)
+    if counted is None:
+        centres = [jnp.stack([rows.x[:, at] for at in (draws[0, :, 0] * size) >> room])]
+    else:
+        centres = [_drawn(rows, jnp.broadcast_to(counted, (restarts, size)), draws[0], room, width + room)]
+    apart = to_centres(rows, centres[0]) + lengths
+    for turn in range(1, count):
+        weights = encode_fixed(decode_fixed(apart) * 2.0**-FRACTION)
+        weights = weights if counted is None else weights * counted
+        centres.append(_drawn(rows, weights, draws[turn], room, width + room))
         if turn + 1 < count:
-            distance = to_centres(rows, centre) + lengths
-            apart = distance if apart is None else least(jnp.stack([apart, distance]), None, bits=rows.bits)[1]
-            weights = encode_fixed(decode_fixed(apart) * 2.0**-FRACTION) * (1 if rows.valid is None else one)
+            distance = to_centres(rows, centres[-1]) + lengths
+            apart = least(jnp.stack([apart, distance]), None, bits=rows.bits)[1]
     return jnp.stack(centres, axis=1)
 
 
