@@ -25,7 +25,7 @@ AT_PARTNER = ["pay_status_0", "bill_amt_1"]
 FEATURES = [*AT_BANK, *AT_PARTNER]
 X = BOTH[FEATURES].to_numpy(np.float64)
 SCALED = sklearn.preprocessing.StandardScaler().fit_transform(X)
-STEPS = 8
+STEPS = 5
 
 
 @pytest.fixture(scope="module", params=["plaintext", pytest.param("aby3", marks=pytest.mark.slow)])
@@ -47,7 +47,8 @@ def _theirs(rows: Any, start: Any) -> Any:
 @pytest.mark.parametrize("scaled", [True, False])
 def test_the_same_start_leads_to_the_same_clusters(joint: mpc.DataFrame, scaled: bool) -> None:
     rows = SCALED if scaled else X
-    start = rows[np.random.default_rng(1).choice(ROWS, 5, replace=False)]
+    chosen = rows[np.random.default_rng(1).choice(ROWS, 5, replace=False)]
+    start = 0.7 * chosen + 0.3 * rows.mean(axis=0)  # at rows of whole numbers there would be ties
     want = _theirs(rows, start)
     ours = StandardScaler().fit(joint[FEATURES]).transform(joint[FEATURES]) if scaled else joint[FEATURES]
     model = KMeans(5, init=start, max_iter=STEPS).fit(ours)
@@ -55,9 +56,7 @@ def test_the_same_start_leads_to_the_same_clusters(joint: mpc.DataFrame, scaled:
     found, labels, distances, ids = mpc.collect(model.to_frame(), model.predict(ours), far, joint["customer_id"])
     at = pd.Index(BOTH["customer_id"]).get_indexer(ids)
     assert (labels.to_numpy() != want.predict(rows)[at]).sum() <= 1
-    # scaled, values are rounded: a row halfway between two centres may go to either
-    off = (np.abs(found.cluster_centers_ - want.cluster_centers_) / rows.std(axis=0)).max()
-    assert off < (2e-2 if scaled else 1e-3)
+    assert (np.abs(found.cluster_centers_ - want.cluster_centers_) / rows.std(axis=0)).max() < 1e-3
     assert found.inertia_ == pytest.approx(want.inertia_, rel=1e-4)
     assert list(distances.columns) == [f"kmeans{k}" for k in range(5)]
     frame = pd.DataFrame(rows[at], columns=FEATURES)
@@ -67,7 +66,7 @@ def test_the_same_start_leads_to_the_same_clusters(joint: mpc.DataFrame, scaled:
 
 
 def test_seeds_are_drawn_on_shares(joint: mpc.DataFrame) -> None:
-    steps = [("scale", StandardScaler()), ("clusters", KMeans(5, n_init=3, max_iter=STEPS, random_state=1))]
+    steps = [("scale", StandardScaler()), ("clusters", KMeans(5, n_init=2, max_iter=STEPS, random_state=1))]
     found = Pipeline(steps).fit(joint[FEATURES]).reveal(to="bank")
     best = sklearn.cluster.KMeans(5, n_init=10, random_state=0).fit(SCALED)
     assert found.inertia_ < 1.05 * best.inertia_

@@ -20,6 +20,7 @@ from mpc_compiler.ops.linalg import GUARD
 from mpc_engine.errors import SchemaError
 from mpc_engine.ml import PCA, LogisticRegression, PCAResult, Pipeline, StandardScaler
 from mpc_engine.ml.base import NotFittedError
+from tests.spu_threads import in_spu
 
 DATA = Path(__file__).parents[2] / "examples" / "data"
 GERMAN = pd.read_csv(DATA / "german_credit.csv")
@@ -74,7 +75,7 @@ def test_raw_columns(joint: mpc.DataFrame) -> None:
     assert "mean, variance, total, root, v0, v1, nobs" in text
 
 
-@pytest.mark.parametrize("whiten", [False, True])
+@pytest.mark.parametrize("whiten", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_standardised_columns(joint: mpc.DataFrame, whiten: bool) -> None:
     steps = Pipeline([("scale", StandardScaler()), ("components", PCA(3, whiten=whiten))]).fit(joint[FEATURES])
     found, along, ids = mpc.collect(
@@ -130,7 +131,16 @@ def test_what_is_refused(joint: mpc.DataFrame) -> None:
         PCA().transform(few)
 
 
-@pytest.mark.parametrize("size", [1, 2, 5, 8])
+@pytest.mark.slow
+def test_eigenvectors_in_spu() -> None:
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    A = X.T @ X / np.sum(X**2)
+    values, V = (np.asarray(x) * 2.0**-GUARD for x in in_spu(lambda M: eigen(M), A * 2.0**GUARD))
+    np.testing.assert_allclose(values, np.linalg.eigvalsh(A)[::-1], atol=1e-6)
+    np.testing.assert_allclose(A @ V, V * values, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, pytest.param(13, marks=pytest.mark.slow)])
 def test_eigenvectors(size: int) -> None:
     rng = np.random.default_rng(size)
     X = rng.normal(size=(200, size)) @ rng.normal(size=(size, size))
