@@ -44,7 +44,7 @@ def _theirs(rows: Any, start: Any) -> Any:
     return sklearn.cluster.KMeans(count, init=start, n_init=1, max_iter=STEPS, tol=0, algorithm="lloyd").fit(rows)
 
 
-@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("scaled", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_the_same_start_leads_to_the_same_clusters(joint: mpc.DataFrame, scaled: bool) -> None:
     rows = SCALED if scaled else X
     chosen = rows[np.random.default_rng(1).choice(ROWS, 5, replace=False)]

@@ -105,6 +105,7 @@ def test_columns_that_do_not_vary(joint: mpc.DataFrame) -> None:
     assert alone.components_.tolist() == [[1]]
 
 
+@pytest.mark.slow
 def test_a_regression_on_components(joint: mpc.DataFrame) -> None:
     steps = [("scale", StandardScaler()), ("components", PCA(2)), ("logit", LogisticRegression())]
     found = Pipeline(steps).fit(joint[FEATURES], joint["bad"]).reveal()
