@@ -4,6 +4,7 @@ from mpc_engine.ml import metrics
 from mpc_engine.ml.base import ConvergenceWarning
 from mpc_engine.ml.boosting import GradientBoostingClassifier, GradientBoostingRegressor
 from mpc_engine.ml.evaluation import EvaluationReport, evaluate
+from mpc_engine.ml.kmeans import KMeans, KMeansResult
 from mpc_engine.ml.linear import (
     GammaRegressor,
     LinearRegression,
@@ -13,6 +14,7 @@ from mpc_engine.ml.linear import (
 )
 from mpc_engine.ml.match import match_report
 from mpc_engine.ml.onehot import OneHotEncoder
+from mpc_engine.ml.pca import PCA, PCAResult
 from mpc_engine.ml.pipeline import Pipeline
 from mpc_engine.ml.released import ReleasedCard
 from mpc_engine.ml.result import LinearResult
@@ -24,6 +26,7 @@ from mpc_engine.ml.trees import RevealedTrees
 from mpc_engine.ml.woe import BinTable, WoeEncoder
 
 __all__ = [
+    "PCA",
     "BinTable",
     "ConvergenceWarning",
     "EvaluationReport",
@@ -32,10 +35,13 @@ __all__ = [
     "GammaRegressor",
     "GradientBoostingClassifier",
     "GradientBoostingRegressor",
+    "KMeans",
+    "KMeansResult",
     "LinearRegression",
     "LinearResult",
     "LogisticRegression",
     "OneHotEncoder",
+    "PCAResult",
     "Pipeline",
     "PoissonRegressor",
     "ReleasedCard",

@@ -85,13 +85,13 @@ class Pipeline(Estimator):
         return early, last
 
     @placed
-    def fit(self, X: DataFrame, y: Series, **given: Any) -> Pipeline:
+    def fit(self, X: DataFrame, y: Series | None = None, **given: Any) -> Pipeline:
         """Plan the fit of every step on what the one before makes of ``X``; `given` goes to the last one."""
         early, last = self._checked()
         features = tuple(X.columns)
         for step in early:
             X = step.fit(X, y).transform(X)
-            y = Series(y._session, common(X._base, y._base), y._expr, y.name)
+            y = None if y is None else Series(y._session, common(X._base, y._base), y._expr, y.name)
         last.fit(X, y, **given)
         self.feature_names_in_ = features
         self.n_features_in_ = len(features)

@@ -32,7 +32,8 @@ def block_arrays(block: Owned, columns: Sequence[NDArray[Any]]) -> dict[str, NDA
     dict
         ``__matrix``: integers [n, p] with FRACTION_BITS fraction bits, which the owner keeps. ``__mean``,
         ``__inverse``: float64 [p], mean and inverse standard deviation in units, which it shares. A column that does
-        not vary is all 0, with inverse 0: whatever its coefficient, the Hessian is singular there.
+        not vary is all 0, with inverse 0: whatever its coefficient, the Hessian is singular there. Columns that are
+        only centred have no ``__inverse``.
     """
     if block.how == "onehot":
         return {"__matrix": _one_hot(columns, code_sizes(block))}
@@ -41,11 +42,11 @@ def block_arrays(block: Owned, columns: Sequence[NDArray[Any]]) -> dict[str, NDA
     if block.how == "units":
         return {"__matrix": _fixed(x)}
     mean, deviation = (x.mean(axis=0), x.std(axis=0)) if len(x) else (np.zeros(x.shape[1]), np.zeros(x.shape[1]))
+    if block.how == "centred":
+        return {"__matrix": _fixed(x - mean), "__mean": _nearest(mean)}
     varies = deviation > _LEAST
     inverse = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
-    shared = {"__mean": mean, "__inverse": inverse}
-    nearest = {name: np.rint(value * 2.0**FRACTION_BITS) / 2.0**FRACTION_BITS for name, value in shared.items()}
-    return {"__matrix": _fixed((x - mean) * inverse)} | nearest
+    return {"__matrix": _fixed((x - mean) * inverse), "__mean": _nearest(mean), "__inverse": _nearest(inverse)}
 
 
 def _one_hot(columns: Sequence[NDArray[Any]], sizes: Sequence[int]) -> NDArray[np.int8]:
@@ -65,6 +66,12 @@ def _real(column: NDArray[Any], field: Field) -> NDArray[np.float64]:
 def _limits(field: Field) -> tuple[float, float]:
     lo, hi = field.dtype.limits
     return float(lo), float(hi)
+
+
+def _nearest(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The nearest numbers that fixed point has."""
+    nearest: NDArray[np.float64] = np.rint(x * 2.0**FRACTION_BITS) / 2.0**FRACTION_BITS
+    return nearest
 
 
 def _fixed(x: NDArray[np.float64]) -> NDArray[np.integer[Any]]:

@@ -18,7 +18,7 @@ import pytest
 import mpc_engine as mpc
 from mpc_compiler.ir import Agg, Aggregate, Rel, SortBy, Win, Window, make
 from mpc_engine.frame.base import Lazy, identity
-from mpc_engine.ml import LogisticRegression, StandardScaler
+from mpc_engine.ml import PCA, KMeans, LogisticRegression, StandardScaler
 from mpc_engine.ml.metrics import log_loss, population_stability_index, roc_auc_interval, roc_auc_score
 from mpc_engine.runtime import worker as worker_module
 from mpc_engine.runtime.messages import Report
@@ -156,6 +156,8 @@ PLACED = (
 )
 MODELS: dict[str, Callable[[Frame], Lazy]] = {
     "scaler": lambda t: StandardScaler().fit(t[["i_x", "x_y"]]).transform(t[["i_x", "x_y"]]),
+    "clusters": lambda t: KMeans(2, max_iter=2).fit(t[["i_x", "x_y"]]).to_frame(),
+    "components": lambda t: PCA(whiten=True).fit(t[["i_x", "x_y"]]).transform(t[["i_x", "x_y"]]),
     "metric": lambda t: roc_auc_score(t["y_x"], t["x_y"]),
     "area with its error": lambda t: roc_auc_interval(t["y_x"], t["x_y"]),
     "log loss": lambda t: log_loss(t["y_x"], t["x_y"].clip(0.0, 1.0)),

@@ -15,10 +15,12 @@ from sklearn.base import clone
 import mpc_engine as mpc
 from mpc_engine.errors import SchemaError
 from mpc_engine.ml import (
+    PCA,
     FeatureSelector,
     GammaRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
+    KMeans,
     LinearRegression,
     LogisticRegression,
     OneHotEncoder,
@@ -43,6 +45,8 @@ ESTIMATORS: dict[str, Any] = {
     "card": ScoreCard(WoeEncoder(max_bins=3, min_count=10), pdo=30.0, base_odds=2.0),
     "trees": GradientBoostingClassifier(n_estimators=2, max_depth=2, max_bins=4),
     "regression trees": GradientBoostingRegressor(n_estimators=2, max_depth=2, max_bins=4),
+    "clusters": KMeans(3, n_init=2, max_iter=2),
+    "components": PCA(n_components=1, whiten=True),
     "selector": FeatureSelector(LogisticRegression(), max_steps=1, p_remove=0.2),
     "pipeline": Pipeline([("scale", StandardScaler()), ("logit", LogisticRegression(alpha=1.0))]),
 }

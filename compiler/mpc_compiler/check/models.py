@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from mpc_compiler.check.components import COMPONENTS
 from mpc_compiler.check.model_inputs import WIDE, Estimator, amount, binary, code_size, features, roles
 from mpc_compiler.check.selection import SELECTION
 from mpc_compiler.errors import SchemaError, UnsupportedError
@@ -198,6 +199,7 @@ MODELS: dict[str, Estimator] = {
     "gbdt": Estimator(_trees_model, _trees_applied, _trees_rows),
     "scorecard": Estimator(_nothing_to_fit, _parts, lambda node: 0),
     **SELECTION,
+    **COMPONENTS,
     "metric": Estimator(_metric, _nothing, lambda node: 1),
 }
 """Every estimator by name."""

@@ -17,6 +17,7 @@ BLOCKED = {
     "glm": ("standard", "units"),
     "select": ("standard", "units"),
     "collinear": ("standard", "units"),
+    "pca": ("centred", "units"),
     "woe": ("onehot", "onehot"),
     "gbdt": ("onehot", "onehot"),
 }

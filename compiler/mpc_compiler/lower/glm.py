@@ -32,6 +32,7 @@ __all__ = [
     "matrix_of",
     "real",
     "runs",
+    "split_features",
     "target_unit",
     "whole",
 ]
@@ -78,7 +79,7 @@ def target_unit(family: Family, bounds: tuple[float, float]) -> float:
     return 2.0 ** (2 - numeric.power_of_two_above(largest))
 
 
-def _split(node: Fit | Apply) -> tuple[list[str], list[int]]:
+def split_features(node: Fit | Apply) -> tuple[list[str], list[int]]:
     """Features that are shared, and where each feature of the node stands among owned and then shared ones."""
     owned = [name for block in node.blocks for name in block.features]
     shared = [name for name in node.features if name not in set(owned)]
@@ -103,7 +104,7 @@ def whole(table: Table, name: str, schema: Schema) -> jax.Array:
 
 def design_of(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> tuple[Design, list[int]]:
     """The columns of a model, owned ones first, and where each feature of the node stands among them."""
-    shared, order = _split(node)
+    shared, order = split_features(node)
     means = [held(block.id, "__mean") for block in node.blocks]
     inverses = [held(block.id, "__inverse") for block in node.blocks]
     owned = tuple(held(block.id, "__matrix") for block in node.blocks)
@@ -159,7 +160,7 @@ def _constants_to_zero(design: Design, penalty: jax.Array | None, rows: int) -> 
 
 def design_units(node: Fit, schema: Schema) -> NDArray[np.float64]:
     """The public unit of each column of :func:`design_of`."""
-    shared, _ = _split(node)
+    shared, _ = split_features(node)
     owned = [bound for block in node.blocks for bound in block.bounds]
     return scaler.units([*owned, *feature_ranges(shared, schema)])
 
@@ -196,7 +197,7 @@ def glm_column(node: Apply, table: Table, model: Table, schema: Schema, held: He
     coef = model.columns["coef"].value
     if table.rows == 0:
         return jnp.zeros(0)
-    shared, _ = _split(node)
+    shared, _ = split_features(node)
     place = {name: at + 1 for at, name in enumerate(node.features)}
     total = coef[0]
     for block in node.blocks:

@@ -9,6 +9,8 @@ from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Apply, Fit, Metric, Schema
 from mpc_compiler.lower.gbdt import trees_column, trees_table
 from mpc_compiler.lower.glm import Held, feature_ranges, glm_column, glm_table, matrix_of, real, whole
+from mpc_compiler.lower.kmeans import kmeans_columns, kmeans_table
+from mpc_compiler.lower.pca import pca_columns, pca_table
 from mpc_compiler.lower.selection import collinear_table, select_table
 from mpc_compiler.lower.woe import looked_up, score_parts, woe_table
 from mpc_compiler.ops import gap, losses, ranking, scaler
@@ -32,6 +34,10 @@ def fit_model(node: Fit, table: Table, schema: Schema, rows: int, held: Held) ->
         return select_table(node, table, schema, rows, held)
     if node.kind == "collinear":
         return collinear_table(node, table, schema, rows, held)
+    if node.kind == "pca":
+        return pca_table(node, table, schema, rows, held)
+    if node.kind == "kmeans":
+        return kmeans_table(node, table, schema, rows)
     return glm_table(node, table, schema, rows, held)
 
 
@@ -45,6 +51,10 @@ def apply_model(node: Apply, table: Table, model: Table, schema: Schema, held: H
         made = looked_up(node, table, model, held)
     elif node.kind == "gbdt":
         made = {node.outputs[0]: Column(trees_column(node, table, model, held))}
+    elif node.kind == "pca":
+        made = pca_columns(node, table, model, schema, held)
+    elif node.kind == "kmeans":
+        made = kmeans_columns(node, table, model, schema)
     elif node.kind == "scorecard":
         made = {node.outputs[0]: score_parts(node, table, model)}
     else:

@@ -163,9 +163,8 @@ def _block_slots(block: Owned) -> list[Slot]:
     width, kind = block.width, np.dtype(np.float64)
     held = np.dtype(np.int64) if block.how == "onehot" else kind
     slots = [Slot(block.id, "__matrix", False, held, block.rank, width)]
-    if block.how == "standard":
-        slots += [Slot(block.id, name, False, kind, width=width) for name in ("__mean", "__inverse")]
-    return slots
+    shared = {"standard": ("__mean", "__inverse"), "centred": ("__mean",)}.get(block.how, ())
+    return slots + [Slot(block.id, name, False, kind, width=width) for name in shared]
 
 
 _PLAIN = Options(protocol="plaintext")

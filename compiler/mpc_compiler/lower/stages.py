@@ -76,8 +76,8 @@ class Owned(msgspec.Struct, frozen=True):
     """Columns that their owner, a computing party, keeps in the clear and multiplies shares with.
 
     ``source`` is an Align or a LocalQuery. ``how``: ``"standard"``, each in its unit, less its mean, over its standard
-    deviation, with means and inverse deviations shared; ``"units"``, each in its unit; ``"onehot"``, codes as rows of
-    zeros and a one, as wide as the range of each.
+    deviation, with means and inverse deviations shared; ``"centred"``, each in its unit, less its mean, with means
+    shared; ``"units"``, each in its unit; ``"onehot"``, codes as rows of zeros and a one, as wide as the range of each.
     """
 
     id: str

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
-from mpc_compiler.ops import linalg, scaler
+from mpc_compiler.ops import linalg, numeric, scaler
 from mpc_compiler.ops.owned import owned_gram, owned_matmul, owned_rmatmul
 
-__all__ = ["Design", "Moments", "secret_columns"]
+__all__ = ["Design", "Moments", "centred_columns", "secret_columns"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +106,22 @@ def secret_columns(
     z = (x - found.mean[:, None]) * found.inv_scale[:, None]
     z = z if valid is None else jnp.where(valid, z, 0.0)
     return z, Moments(found.mean, found.inv_scale, found.varies)
+
+
+def centred_columns(
+    X: jax.Array, *, ranges: Sequence[tuple[float, float]], rows: int, valid: jax.Array | None
+) -> tuple[jax.Array, Moments]:
+    """Secret columns float64 [n, q] in their units, less their secret means; as :func:`secret_columns` returns them.
+
+    Examples
+    --------
+    >>> z, moments = centred_columns(jnp.array([[16.0], [32.0]]), ranges=[(0, 64)], rows=2, valid=None)
+    >>> z, moments.mean
+    (Array([[-0.5,  0.5]], dtype=float64), Array([1.5], dtype=float64))
+    """
+    x = scaler.prescale(X, ranges)
+    held = x if valid is None else jnp.where(valid, x, 0.0)
+    count = jnp.full((), x.shape[1], jnp.int64) if valid is None else jnp.sum(valid.astype(jnp.int64))
+    mean = numeric.ratio(jnp.sum(held, axis=1), jnp.broadcast_to(count, x.shape[:1]), den_max=rows)
+    z = x - mean[:, None]
+    return z if valid is None else jnp.where(valid, z, 0.0), Moments(mean, jnp.ones(x.shape[0]))
