@@ -82,9 +82,10 @@ def test_plans_in_duckdb_equal_pandas(clear: Clear, plan: Plan) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(10))
 @given(plan=deep_plans())
-@settings(max_examples=5000, phases=[Phase.generate], derandomize=False)
-def test_fresh_plans_in_duckdb_equal_pandas(clear: Clear, plan: Plan) -> None:
+@settings(max_examples=500, phases=[Phase.generate], derandomize=False)
+def test_fresh_plans_in_duckdb_equal_pandas(clear: Clear, part: int, plan: Plan) -> None:
     in_duckdb(clear, plan)
 
 
