@@ -34,7 +34,7 @@ test: check ## make check, then every test that is not slow; those that start pr
 	$(BIN)/python -m pytest -m "not slow and ray" tests $(PYTEST_ARGS)
 
 test-slow: setup ## the tests marked slow
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=14400 $(PYTEST_ARGS)
 
 test-native: setup ## the C++ tests of the kernels under the address and undefined-behaviour sanitizers
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; \
