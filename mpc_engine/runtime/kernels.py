@@ -298,7 +298,8 @@ def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
 
 def _owned_gram(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
     matrices = [_owned(inputs, at) for at in range(1, len(inputs))]
-    return [gram(party, matrices, number(party, inputs[0]), bits=shares.FRACTION_BITS).reshape(-1, 2)]
+    made = gram(party, matrices, number(party, inputs[0]), bits=shares.FRACTION_BITS, step=params["step"])
+    return [made.reshape(-1, 2)]
 
 
 def _low_bits(party: Replicated, operation: Operation) -> Column:

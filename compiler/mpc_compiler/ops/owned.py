@@ -30,9 +30,9 @@ def _rmatmul_plain(x: Array, y: Array) -> list[Array]:
     return _matmul_plain(x.T, y)
 
 
-def _gram_plain(weights: Array, *matrices: Array) -> list[Array]:
-    x = jnp.concatenate(matrices, axis=1)
-    return [x.T @ (x * weights[:, None])]
+def _gram_plain(weights: Array, *matrices: Array, step: int) -> list[Array]:
+    x = jnp.concatenate([matrix[::step] for matrix in matrices], axis=1)
+    return [x.T @ (x * weights[::step, None])]
 
 
 def _product_cost(results: int, work: int, x: core.ShapedArray, y: core.ShapedArray) -> Cost:
@@ -51,9 +51,9 @@ def _rmatmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params
 
 
 def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
-    width, rows = sum(aval.shape[1] for aval in avals[1:]), avals[0].shape[0]
-    blocks = -(-rows // max(1, (1 << 21) // max(width, 1)))
-    return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + width * width), rows * width * width)
+    width, rows = sum(aval.shape[1] for aval in avals[1:]), -(-avals[0].shape[0] // params["step"])
+    blocks, upper = -(-rows // max(1, (1 << 21) // max(width, 1))), width * (width + 1) // 2
+    return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + upper), rows * upper)
 
 
 _matmul_p = define(
@@ -69,7 +69,7 @@ _rmatmul_p = define(
 _gram_p = define(
     "owned_gram",
     _gram_plain,
-    lambda w, *xs: [core.ShapedArray((sum(x.shape[1] for x in xs),) * 2, _kind(w, *xs))],
+    lambda w, *xs, step: [core.ShapedArray((sum(x.shape[1] for x in xs),) * 2, _kind(w, *xs))],
 )
 
 
@@ -116,7 +116,7 @@ def owned_rmatmul(x: Array, y: Array) -> Array:
     return out
 
 
-def owned_gram(weights: Array, matrices: Sequence[Array]) -> Array:
+def owned_gram(weights: Array, matrices: Sequence[Array], *, step: int = 1) -> Array:
     """``X.T @ diag(weights) @ X`` of all columns of matrices that computing parties know.
 
     Parameters
@@ -125,11 +125,13 @@ def owned_gram(weights: Array, matrices: Sequence[Array]) -> Array:
         float64 [n], secret.
     matrices : sequence of Array
         float64 [n, p_i]; X is all of them side by side.
+    step : int
+        Only the rows 0, step, 2 step .. count.
 
     Returns
     -------
     Array
-        float64 [p, p].
+        float64 [p, p], symmetric.
 
     Notes
     -----
@@ -141,7 +143,7 @@ def owned_gram(weights: Array, matrices: Sequence[Array]) -> Array:
     >>> owned_gram(np.array([0.5, 0.5]), [np.array([[1.0], [1.0]]), np.array([[0.0], [2.0]])]).tolist()
     [[1.0, 1.0], [1.0, 2.0]]
     """
-    out: Array = _gram_p.bind(jnp.asarray(weights), *(jnp.asarray(x) for x in matrices))[0]
+    out: Array = _gram_p.bind(jnp.asarray(weights), *(jnp.asarray(x) for x in matrices), step=step)[0]
     return out
 
 
