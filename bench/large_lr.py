@@ -3,14 +3,18 @@
     python bench/large_lr.py [--rows N] [--features P] [--folder DIR]
 
 Two owners hold half of the features each, as Parquet files that only they read. The fit runs under `aby3`, three
-processes on this machine. It is compared with Newton's method in the clear, which reads the files by parts.
+processes on this machine. It is compared with Newton's method in the clear, which reads the files by parts. Memory is
+that of all processes together, this one and Ray's too, as the kernel counts it: shared pages once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +53,53 @@ def write(folder: Path, rows: int, features: int, seed: int = 0) -> None:
             writers[name].write_table(part)
     for writer in writers.values():
         writer.close()
+
+
+def holds(folder: Path, rows: int, features: int) -> bool:
+    """Whether both owners' files are there, with so many rows and features."""
+    if not all((folder / name).exists() for name in (BANK, PARTNER)):
+        return False
+    found = [pq.ParquetFile(folder / name).metadata for name in (BANK, PARTNER)]
+    widths = [features // 2 + 2, features - features // 2 + 1]  # the key, and the target
+    return [(each.num_rows, each.num_columns) for each in found] == [(rows, width) for width in widths]
+
+
+class Memory:
+    """Looks every second at how much memory this process and all that it started take; `peak` in bytes."""
+
+    def __init__(self) -> None:
+        self.peak, self._done = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(1):
+            self.peak = max(self.peak, sum(map(_proportional, _family(os.getpid()))))
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all that descend from it."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _family(int(child))
+
+
+def _proportional(pid: int) -> int:
+    """Bytes of a process, of shared pages its part; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return 1024 * int(line.split()[1])
+    return 0
 
 
 def parts(folder: Path) -> Iterator[tuple[Floats, Floats]]:
@@ -101,9 +152,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = settings.folder or Path(made)
         folder.mkdir(exist_ok=True)
-        if not (folder / PARTNER).exists():
+        if not holds(folder, settings.rows, settings.features):
             write(folder, settings.rows, settings.features)
-        model, session, seconds = fit(folder, settings.features)
+        with Memory() as memory:
+            model, session, seconds = fit(folder, settings.features)
         report = session.last_run
         assert report is not None
         session.close()
@@ -114,6 +166,7 @@ def main() -> None:
     print(json.dumps({
         "rows": settings.rows, "features": settings.features, "seconds": round(seconds, 1), "rounds": report.rounds,
         "bytes_sent": report.total_bytes, "peak_mb": {k: round(v / 2**20) for k, v in report.peak_rss.items()},
+        "peak_mb_together": round(memory.peak / 2**20), "converged": model.converged_,
         "coefficient_error_in_se": float(np.abs((found - beta) / errors).max()),
         "se_error": float(np.abs(np.ravel(model.bse_) / errors - 1).max()),
     }))  # fmt: skip

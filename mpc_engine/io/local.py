@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -189,6 +189,10 @@ class LocalStore:
     def table(self, query: str, names: tuple[str, ...]) -> pa.Table:
         """Columns of a result in the clear, for a release by their owner."""
         return self._results[query].select(list(names))
+
+    def keep(self, queries: Container[str]) -> None:
+        """Forget the results of all other queries."""
+        self._results = {query: table for query, table in self._results.items() if query in queries}
 
     def close(self) -> None:
         """Forget everything."""

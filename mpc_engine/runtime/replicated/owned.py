@@ -1,10 +1,10 @@
 """Products with a matrix that one computing party knows: it keeps its columns in the clear, and never shares them.
 
 The owner r holds X. Party r-1 holds the seed of a pseudo-random matrix R, of which it makes a few rows at a time anew
-for every product, and party r+1 holds U = X - R, to whom it is uniform: an additive sharing of X between these two, sent
-once. With a secret y = y_0 + y_1 + y_2 the owner computes X (y_r + y_{r+1}), party r+1 U y_{r+2} and party r-1 R y_{r+2}:
-one plain product each, whose sum is X y. So a pass over n rows and p columns costs messages for its n or p results and
-none for X.
+for every product, and party r+1 holds U = X - R, to whom it is uniform: an additive sharing of X between these two,
+sent once. With a secret y = y_0 + y_1 + y_2 the owner computes X (y_r + y_{r+1}), party r+1 U y_{r+2} and party r-1
+R y_{r+2}: one plain product each, whose sum is X y. So a pass over n rows and p columns costs messages for its n or p
+results and none for X.
 
 This is the replicated sharing of :func:`~.arithmetic.share`, whose third component is zero, kept at a third of its size
 and multiplied at a third of its work. Araki et al., CCS 2016, for the resharing of the products.
