@@ -291,7 +291,8 @@ def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
     def kernel(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
         matrix, y = _owned(inputs, 0), number(party, inputs[1]).reshape(*params["shapes"][1], 2)
         bits = shares.FRACTION_BITS if set(params["dtypes"]) == {"float64"} else 0
-        return [multiply(party, matrix, y, bits=bits).reshape(-1, 2)]
+        rows = {"step": params["step"]} if "step" in params else {}
+        return [multiply(party, matrix, y, bits=bits, **rows).reshape(-1, 2)]
 
     return kernel
 

@@ -25,21 +25,22 @@ def _owned(party: Replicated, owner: int, x: np.ndarray) -> owned.OwnedMatrix:
 
 
 @pytest.mark.parametrize("owner", [0, 1, 2])
+@pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize(("n", "p", "k"), SHAPES)
-def test_integer_products_are_exact(owner: int, n: int, p: int, k: int) -> None:
+def test_integer_products_are_exact(owner: int, n: int, p: int, k: int, step: int) -> None:
     rng = np.random.default_rng(n)
-    y, e = rng.integers(-(2**40), 2**40, (p, k)), rng.integers(-(2**62), 2**62, (n, k))
+    y, e = rng.integers(-(2**40), 2**40, (p, k)), rng.integers(-(2**62), 2**62, (-(-n // step), k))
     for x in (rng.integers(-128, 128, (n, p)).astype(np.int8), rng.integers(-(2**62), 2**62, (n, p))):
         ys, es = split(y, rng), split(e, rng)
 
         def party(p_: Replicated, x: np.ndarray = x, ys: list[np.ndarray] = ys, es: list[np.ndarray] = es) -> Any:
             matrix = _owned(p_, owner, x)
-            return owned.times(p_, matrix, ys[p_.rank]), owned.transposed_times(p_, matrix, es[p_.rank])
+            return owned.times(p_, matrix, ys[p_.rank]), owned.transposed_times(p_, matrix, es[p_.rank], step=step)
 
         done = run(party)
         wide = x.astype(np.int64)
         np.testing.assert_array_equal(join([r[0] for r in done.results]), wide @ y)
-        np.testing.assert_array_equal(join([r[1] for r in done.results]), wide.T @ e)
+        np.testing.assert_array_equal(join([r[1] for r in done.results]), wide[::step].T @ e)
         want = owned.own_cost(owner, n, p) + owned.product_cost(n * k) + owned.product_cost(p * k)
         assert done.cost[1] == want.bytes_sent
         assert done.cost[0] <= want.rounds
@@ -70,7 +71,7 @@ def test_weighted_products_of_several_owners(step: int, monkeypatch: pytest.Monk
     parts = [rng.normal(size=(400, 3)), rng.normal(size=(400, 2)), np.ones((400, 1))]
     weights = rng.uniform(0, 0.25, 400)
     fixed = [np.rint(v * 2**F).astype(np.int64) for v in parts]
-    ws = split(np.rint(weights * 2**F), rng)
+    ws = split(np.rint(weights[::step] * 2**F), rng)
 
     def party(p: Replicated) -> Any:
         matrices = [_owned(p, owner, x) for owner, x in zip((0, 2, 0), fixed, strict=True)]
@@ -81,7 +82,7 @@ def test_weighted_products_of_several_owners(step: int, monkeypatch: pytest.Monk
     error = np.abs(join(done.results) / 2**F - whole.T @ (whole * weights[::step, None]))
     assert error.max() <= 2.0**-F * (2 + np.abs(whole).sum(axis=0).max())
     costs = [owned.own_cost(o, 400, x.shape[1]) for o, x in zip((0, 2, 0), fixed, strict=True)]
-    want = costs[0] + costs[1] + costs[2] + owned.gram_cost(400, 6, step=step)
+    want = costs[0] + costs[1] + costs[2] + owned.gram_cost(len(whole), 6)
     assert done.cost[1] == want.bytes_sent
 
 

@@ -26,13 +26,13 @@ def _matmul_plain(x: Array, y: Array) -> list[Array]:
     return [x.astype(kind) @ y.astype(kind)]
 
 
-def _rmatmul_plain(x: Array, y: Array) -> list[Array]:
-    return _matmul_plain(x.T, y)
+def _rmatmul_plain(x: Array, y: Array, step: int) -> list[Array]:
+    return _matmul_plain(x[::step].T, y)
 
 
 def _gram_plain(weights: Array, *matrices: Array, step: int) -> list[Array]:
     x = jnp.concatenate([matrix[::step] for matrix in matrices], axis=1)
-    return [x.T @ (x * weights[::step, None])]
+    return [x.T @ (x * weights[:, None])]
 
 
 def _product_cost(results: int, work: int, x: core.ShapedArray, y: core.ShapedArray) -> Cost:
@@ -47,11 +47,11 @@ def _matmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params)
 
 def _rmatmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     x, y = avals
-    return _product_cost(x.shape[1] * y.shape[1], x.size * y.shape[1], x, y)
+    return _product_cost(x.shape[1] * y.shape[1], x.shape[1] * y.size, x, y)
 
 
 def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
-    width, rows = sum(aval.shape[1] for aval in avals[1:]), -(-avals[0].shape[0] // params["step"])
+    width, rows = sum(aval.shape[1] for aval in avals[1:]), avals[0].shape[0]
     blocks, upper = -(-rows // max(1, (1 << 21) // max(width, 1))), width * (width + 1) // 2
     return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + upper), rows * upper)
 
@@ -64,7 +64,7 @@ _matmul_p = define(
 _rmatmul_p = define(
     "owned_rmatmul",
     _rmatmul_plain,
-    lambda x, y: [core.ShapedArray((x.shape[1], y.shape[1]), _kind(x, y))],
+    lambda x, y, step: [core.ShapedArray((x.shape[1], y.shape[1]), _kind(x, y))],
 )
 _gram_p = define(
     "owned_gram",
@@ -103,8 +103,8 @@ def owned_matmul(x: Array, y: Array) -> Array:
     return out
 
 
-def owned_rmatmul(x: Array, y: Array) -> Array:
-    """``x.T @ y`` where a computing party knows `x`: [p, k] of [n, p] and [n, k]. See `owned_matmul`.
+def owned_rmatmul(x: Array, y: Array, *, step: int = 1) -> Array:
+    """``x[::step].T @ y`` where a computing party knows `x`: [p, k] of [n, p] and [m, k]. See `owned_matmul`.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def owned_rmatmul(x: Array, y: Array) -> Array:
     >>> owned_rmatmul(np.array([[1], [1]]), np.array([[3.0], [4.0]])).tolist()
     [[7.0]]
     """
-    out: Array = _rmatmul_p.bind(jnp.asarray(x), jnp.asarray(y))[0]
+    out: Array = _rmatmul_p.bind(jnp.asarray(x), jnp.asarray(y), step=step)[0]
     return out
 
 
@@ -122,11 +122,11 @@ def owned_gram(weights: Array, matrices: Sequence[Array], *, step: int = 1) -> A
     Parameters
     ----------
     weights : Array
-        float64 [n], secret.
+        float64 [m], secret.
     matrices : sequence of Array
         float64 [n, p_i]; X is all of them side by side.
     step : int
-        Only the rows 0, step, 2 step .. count.
+        The m weights belong to the rows 0, step, 2 step ..; no others count.
 
     Returns
     -------

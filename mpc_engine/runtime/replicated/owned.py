@@ -131,6 +131,11 @@ def _blocks(shape: tuple[int, int]) -> Iterator[slice]:
         yield slice(first, min(first + step, shape[0]))
 
 
+def _spread(block: slice, step: int) -> slice:
+    """The rows that some rows of every `step`-th are."""
+    return slice(block.start * step, block.stop * step, step)
+
+
 def times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pairs:
     """Multiply an owned matrix with a secret one. Cost: :func:`product_cost` of ``rows * k``.
 
@@ -152,7 +157,7 @@ def times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pair
     return _finished(party, part, bits)
 
 
-def transposed_times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pairs:
+def transposed_times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0, step: int = 1) -> Pairs:
     """Multiply the transpose of an owned matrix with a secret one. Cost: :func:`product_cost` of ``p * k``.
 
     Parameters
@@ -160,19 +165,21 @@ def transposed_times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int =
     party : Replicated
     x : OwnedMatrix
         [n, p].
-    y : ndarray of uint64, shape [n, k, 2]
+    y : ndarray of uint64, shape [m, k, 2]
     bits : int
         See :func:`times`.
+    step : int
+        The m rows of `y` belong to the rows 0, step, 2 step .. of `x`.
 
     Returns
     -------
     ndarray of uint64, shape [p, k, 2]
-        Sums over all rows, truncated once.
+        Sums over rows, truncated once.
     """
     side = np.ascontiguousarray(_side(party, x.owner, y).T)
     total = np.zeros((side.shape[0], x.shape[1]), np.uint64)
-    for block in _blocks(x.shape):
-        total += _multiplied(np.ascontiguousarray(side[:, block]), x.rows(block))
+    for block in _blocks((side.shape[1], x.shape[1])):
+        total += _multiplied(np.ascontiguousarray(side[:, block]), x.rows(_spread(block, step)))
     return _finished(party, np.ascontiguousarray(total.T), bits)
 
 
@@ -195,12 +202,12 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits
     party : Replicated
     matrices : list of OwnedMatrix
         [n, p_i] each, with `bits` fraction bits.
-    weights : ndarray of uint64, shape [n, 2]
+    weights : ndarray of uint64, shape [m, 2]
         With `bits` fraction bits.
     bits : int
         Fraction bits of everything, 1 to 32.
     step : int
-        Only the rows 0, step, 2 step .. count.
+        The m weights belong to the rows 0, step, 2 step ..; no others count.
 
     Returns
     -------
@@ -213,12 +220,11 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits
     Block by block of rows, so that no more than a few MiB of weighted rows are held: a weighted row costs 36 bytes an
     element, what is summed up costs nothing until the end. Only the upper half is computed.
     """
-    chosen = weights[::step]
     width = sum(matrix.shape[1] for matrix in matrices)
     total = np.zeros((width, width), np.uint64)
-    for block in _blocks((len(chosen), width)):
-        held = [matrix.rows(slice(block.start * step, block.stop * step, step)) for matrix in matrices]
-        scaled = _weighted(party, matrices, held, chosen[block], bits)
+    for block in _blocks((len(weights), width)):
+        held = [matrix.rows(_spread(block, step)) for matrix in matrices]
+        scaled = _weighted(party, matrices, held, weights[block], bits)
         first = 0
         for matrix, rows in zip(matrices, held, strict=True):
             _add_upper(total, first, rows, _side(party, matrix.owner, scaled))
@@ -248,18 +254,16 @@ def _add_upper(total: NDArray[np.uint64], first: int, rows: NDArray[np.uint64], 
         total[start : start + len(panel), start:] += _multiplied(panel, np.ascontiguousarray(scaled[:, start:]))
 
 
-def gram_cost(rows: int, columns: int, *, step: int = 1) -> PartyCost:
-    """Return what :func:`gram` costs with truncation.
+def gram_cost(rows: int, columns: int) -> PartyCost:
+    """Return what :func:`gram` of so many weights costs with truncation.
 
     Examples
     --------
     >>> gram_cost(1000, 10)
     PartyCost(rounds=4, bytes_sent=(120660, 120660, 120660))
-    >>> gram_cost(1000, 10, step=10)
-    PartyCost(rounds=4, bytes_sent=(12660, 12660, 12660))
     """
     cost = PartyCost(0, (0, 0, 0))
-    for block in _blocks((-(-rows // step), columns)):
+    for block in _blocks((rows, columns)):
         cost += fixed_multiply_cost((block.stop - block.start) * columns)
     return cost + fixed_multiply_cost(columns * (columns + 1) // 2)
 
