@@ -161,8 +161,8 @@ def main() -> None:
         session.close()
         beta, errors = newton(folder, settings.features)
     found = np.concatenate([np.ravel(model.intercept_), np.ravel(model.coef_)])
-    steps = pd.DataFrame([{"step": s.what, "seconds": s.seconds, "bytes": s.bytes} for s in report.steps])
-    print(steps.groupby("step").sum().nlargest(12, "seconds").round(2))
+    kinds = [{"step": s.what.split(": ")[-1], "seconds": s.seconds, "bytes": s.bytes, "n": 1} for s in report.steps]
+    print(pd.DataFrame(kinds).groupby("step").sum().nlargest(12, "seconds").round(2))
     print(json.dumps({
         "rows": settings.rows, "features": settings.features, "seconds": round(seconds, 1), "rounds": report.rounds,
         "bytes_sent": report.total_bytes, "peak_mb": {k: round(v / 2**20) for k, v in report.peak_rss.items()},
