@@ -143,7 +143,7 @@ def fit(folder: Path, features: int) -> tuple[Any, mpc.Session, float]:
 
 
 def main() -> None:
-    """Measure, and print one JSON object."""
+    """Measure; print what the fit took, then how near it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--features", type=int, default=900)
@@ -159,14 +159,16 @@ def main() -> None:
         report = session.last_run
         assert report is not None
         session.close()
+        kinds = [{"step": s.what.split(": ")[-1], "seconds": s.seconds, "bytes": s.bytes, "n": 1} for s in report.steps]
+        print(pd.DataFrame(kinds).groupby("step").sum().nlargest(12, "seconds").round(2))
+        print(json.dumps({
+            "rows": settings.rows, "features": settings.features, "seconds": round(seconds, 1), "rounds": report.rounds,
+            "bytes_sent": report.total_bytes, "peak_mb": {k: round(v / 2**20) for k, v in report.peak_rss.items()},
+            "peak_mb_together": round(memory.peak / 2**20), "converged": model.converged_,
+        }), flush=True)  # fmt: skip
         beta, errors = newton(folder, settings.features)
     found = np.concatenate([np.ravel(model.intercept_), np.ravel(model.coef_)])
-    kinds = [{"step": s.what.split(": ")[-1], "seconds": s.seconds, "bytes": s.bytes, "n": 1} for s in report.steps]
-    print(pd.DataFrame(kinds).groupby("step").sum().nlargest(12, "seconds").round(2))
     print(json.dumps({
-        "rows": settings.rows, "features": settings.features, "seconds": round(seconds, 1), "rounds": report.rounds,
-        "bytes_sent": report.total_bytes, "peak_mb": {k: round(v / 2**20) for k, v in report.peak_rss.items()},
-        "peak_mb_together": round(memory.peak / 2**20), "converged": model.converged_,
         "coefficient_error_in_se": float(np.abs((found - beta) / errors).max()),
         "se_error": float(np.abs(np.ravel(model.bse_) / errors - 1).max()),
     }))  # fmt: skip

@@ -190,6 +190,10 @@ class LocalStore:
         """Columns of a result in the clear, for a release by their owner."""
         return self._results[query].select(list(names))
 
+    def disconnect(self) -> None:
+        """Close DuckDB, which holds on to as much memory as its results took: no query runs after this."""
+        self._connection.close()
+
     def keep(self, queries: Container[str]) -> None:
         """Forget the results of all other queries."""
         self._results = {query: table for query, table in self._results.items() if query in queries}

@@ -173,6 +173,7 @@ class _Walk:
                 f"intersect {self._about[stage.left_local]} with {self._about[stage.right_local]}", "psi"
             ) as cost:
                 cost.add(self._align(stage))
+        self._store.disconnect()
         wires: tuple[OutputWire, ...] = ()
         if compiled.compute is not None:
             wires = self._compute(compiled.compute, {stage.source for stage in compiled.releases})

@@ -38,6 +38,8 @@ __all__ = [
 
 _BLOCK = 1 << 21
 """Elements of the matrix that are looked at, and sent, at a time."""
+_AHEAD = 4
+"""Blocks that an owner sends before the first is said to have arrived: what waits takes memory."""
 _PANEL = 128
 """Columns of a symmetric product that are computed together, below the diagonal too."""
 
@@ -99,15 +101,20 @@ def own(party: Replicated, owner: int, values: NDArray[np.integer[Any]] | None, 
         if values is None or values.shape != shape:
             raise ValueError(f"the owner must give values of shape {shape}")
         mask = OwnedMatrix(owner, shape, party.substream(owner))
-        for block in _blocks(shape):
+        for number, block in enumerate(_blocks(shape)):
+            if number >= _AHEAD:
+                party.recv((owner + 1) % 3, 0)
             party.send((owner + 1) % 3, (_ring(values[block]) - mask.rows(block)).reshape(-1))
         return OwnedMatrix(owner, shape, values)
     if party.rank == (owner - 1) % 3:
         return OwnedMatrix(owner, shape, party.substream(owner))
     part = np.empty(shape, np.uint64)
-    for block in _blocks(shape):
+    blocks = list(_blocks(shape))
+    for number, block in enumerate(blocks):
         size = part[block].size
         part[block] = np.frombuffer(party.recv(owner, 8 * size), np.uint64).reshape(-1, shape[1])
+        if number + _AHEAD < len(blocks):
+            party.send(owner, b"")
     return OwnedMatrix(owner, shape, part)
 
 
