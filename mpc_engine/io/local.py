@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mpc_engine.errors import SchemaError, SourceError
 from mpc_engine.io.encode import Encoded, encode
+from mpc_engine.io.memory import give_back
 from mpc_engine.io.source import TableRef
 
 if TYPE_CHECKING:
@@ -195,8 +196,9 @@ class LocalStore:
         self._connection.close()
 
     def keep(self, queries: Container[str]) -> None:
-        """Forget the results of all other queries."""
+        """Forget the results of all other queries, and give their memory back to the system."""
         self._results = {query: table for query, table in self._results.items() if query in queries}
+        give_back()
 
     def close(self) -> None:
         """Forget everything."""

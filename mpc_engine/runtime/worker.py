@@ -22,6 +22,7 @@ from mpc_compiler.lower.stages import Align, Compute, Input, Owned
 from mpc_compiler.serde import decode_plan
 from mpc_engine.errors import ConfigError, ProtocolMismatchError, SchemaError
 from mpc_engine.io.local import LocalStore
+from mpc_engine.io.memory import give_back
 from mpc_engine.io.tables import in_pieces, to_ipc
 from mpc_engine.runtime.backend import device_for, splitter_for, versions
 from mpc_engine.runtime.blocks import block_arrays
@@ -328,6 +329,7 @@ class _Walk:
                     name = _name(tag, slot)
                     wire = self._mine.pop(name) if owner == self.name else self._channel.recv(owner, name)
                     self._programs.load(ready, slot, wire)
+            give_back()
         return self._programs.execute(ready, self._steps)
 
     @property
