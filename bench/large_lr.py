@@ -31,6 +31,8 @@ from mpc_engine.ml import LogisticRegression
 
 PART = 20_000
 """Rows written and read at a time."""
+_EVERY = 4
+"""Seconds between looks at memory: the kernel walks all pages for one."""
 BANK, PARTNER = "bank.parquet", "partner.parquet"
 
 Floats = NDArray[np.float64]
@@ -65,7 +67,7 @@ def holds(folder: Path, rows: int, features: int) -> bool:
 
 
 class Memory:
-    """Looks every second at how much memory this process and all that it started take; `peak` in bytes."""
+    """Looks now and then at how much memory this process and all that it started take; `peak` in bytes."""
 
     def __init__(self) -> None:
         self.peak, self._done = 0, threading.Event()
@@ -80,7 +82,7 @@ class Memory:
         self._thread.join()
 
     def _watch(self) -> None:
-        while not self._done.wait(1):
+        while not self._done.wait(_EVERY):
             self.peak = max(self.peak, sum(map(_proportional, _family(os.getpid()))))
 
 
