@@ -3,14 +3,18 @@
     python bench/large_lr.py [--rows N] [--features P] [--folder DIR]
 
 Two owners hold half of the features each, as Parquet files that only they read. The fit runs under `aby3`, three
-processes on this machine. It is compared with Newton's method in the clear, which reads the files by parts.
+processes on this machine. It is compared with Newton's method in the clear, which reads the files by parts. Memory is
+that of all processes together, this one and Ray's too, as the kernel counts it: shared pages once.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +31,8 @@ from mpc_engine.ml import LogisticRegression
 
 PART = 20_000
 """Rows written and read at a time."""
+_EVERY = 4
+"""Seconds between looks at memory: the kernel walks all pages for one."""
 BANK, PARTNER = "bank.parquet", "partner.parquet"
 
 Floats = NDArray[np.float64]
@@ -49,6 +55,53 @@ def write(folder: Path, rows: int, features: int, seed: int = 0) -> None:
             writers[name].write_table(part)
     for writer in writers.values():
         writer.close()
+
+
+def holds(folder: Path, rows: int, features: int) -> bool:
+    """Whether both owners' files are there, with so many rows and features."""
+    if not all((folder / name).exists() for name in (BANK, PARTNER)):
+        return False
+    found = [pq.ParquetFile(folder / name).metadata for name in (BANK, PARTNER)]
+    widths = [features // 2 + 2, features - features // 2 + 1]  # the key, and the target
+    return [(each.num_rows, each.num_columns) for each in found] == [(rows, width) for width in widths]
+
+
+class Memory:
+    """Looks now and then at how much memory this process and all that it started take; `peak` in bytes."""
+
+    def __init__(self) -> None:
+        self.peak, self._done = 0, threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Memory:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(_EVERY):
+            self.peak = max(self.peak, sum(map(_proportional, _family(os.getpid()))))
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process and all that descend from it."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _family(int(child))
+
+
+def _proportional(pid: int) -> int:
+    """Bytes of a process, of shared pages its part; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return 1024 * int(line.split()[1])
+    return 0
 
 
 def parts(folder: Path) -> Iterator[tuple[Floats, Floats]]:
@@ -92,7 +145,7 @@ def fit(folder: Path, features: int) -> tuple[Any, mpc.Session, float]:
 
 
 def main() -> None:
-    """Measure, and print one JSON object."""
+    """Measure; print what the fit took, then how near it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=400_000)
     parser.add_argument("--features", type=int, default=900)
@@ -101,19 +154,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = settings.folder or Path(made)
         folder.mkdir(exist_ok=True)
-        if not (folder / PARTNER).exists():
+        if not holds(folder, settings.rows, settings.features):
             write(folder, settings.rows, settings.features)
-        model, session, seconds = fit(folder, settings.features)
+        with Memory() as memory:
+            model, session, seconds = fit(folder, settings.features)
         report = session.last_run
         assert report is not None
         session.close()
+        kinds = [{"step": s.what.split(": ")[-1], "seconds": s.seconds, "bytes": s.bytes, "n": 1} for s in report.steps]
+        print(pd.DataFrame(kinds).groupby("step").sum().nlargest(12, "seconds").round(2))
+        print(json.dumps({
+            "rows": settings.rows, "features": settings.features, "seconds": round(seconds, 1), "rounds": report.rounds,
+            "bytes_sent": report.total_bytes, "peak_mb": {k: round(v / 2**20) for k, v in report.peak_rss.items()},
+            "peak_mb_together": round(memory.peak / 2**20), "converged": model.converged_,
+        }), flush=True)  # fmt: skip
         beta, errors = newton(folder, settings.features)
     found = np.concatenate([np.ravel(model.intercept_), np.ravel(model.coef_)])
-    steps = pd.DataFrame([{"step": s.what, "seconds": s.seconds, "bytes": s.bytes} for s in report.steps])
-    print(steps.groupby("step").sum().nlargest(12, "seconds").round(2))
     print(json.dumps({
-        "rows": settings.rows, "features": settings.features, "seconds": round(seconds, 1), "rounds": report.rounds,
-        "bytes_sent": report.total_bytes, "peak_mb": {k: round(v / 2**20) for k, v in report.peak_rss.items()},
         "coefficient_error_in_se": float(np.abs((found - beta) / errors).max()),
         "se_error": float(np.abs(np.ravel(model.bse_) / errors - 1).max()),
     }))  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mpc_engine.errors import SchemaError, SourceError
 from mpc_engine.io.encode import Encoded, encode
+from mpc_engine.io.memory import give_back
 from mpc_engine.io.source import TableRef
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ def describe(connection: duckdb.DuckDBPyConnection, ref: TableRef) -> list[tuple
 
 
 _OPENING = threading.Lock()
+_LARGE = 1 << 26
+"""Bytes of results after which the next run has a new DuckDB."""
 
 
 @functools.cache
@@ -201,6 +204,17 @@ class LocalStore:
     def table(self, query: str, names: tuple[str, ...]) -> pa.Table:
         """Columns of a result in the clear, for a release by their owner."""
         return self._results[query].select(list(names))
+
+    def disconnect(self) -> None:
+        """Leave DuckDB: no query runs after this. It holds on to as much memory as results took, so not for long."""
+        self._connection.close()
+        if sum(table.nbytes for table in self._results.values()) > _LARGE:
+            _database.cache_clear()
+
+    def keep(self, queries: Container[str]) -> None:
+        """Forget the results of all other queries, and give their memory back to the system."""
+        self._results = {query: table for query, table in self._results.items() if query in queries}
+        give_back()
 
     def close(self) -> None:
         """Forget everything."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,43 +18,59 @@ _LEAST = 2.0**-12
 """A standard deviation below this part of a column's unit counts as none, as for secret columns."""
 
 
-def block_arrays(block: Owned, columns: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def block_arrays(block: Owned, columns: Iterable[NDArray[Any]], rows: int) -> dict[str, NDArray[Any]]:
     """What the owner of a block keeps and shares.
 
     Parameters
     ----------
     block : Owned
-    columns : sequence of ndarray [n]
-        Values in the order of the block's columns.
+    columns : iterable of ndarray [rows]
+        Values in the order of the block's columns; each is asked for when the one before is done with.
+    rows : int
+        At most ``2**21``.
 
     Returns
     -------
     dict
-        ``__matrix``: integers [n, p] with FRACTION_BITS fraction bits, which the owner keeps. ``__mean``,
+        ``__matrix``: integers [rows, p] with FRACTION_BITS fraction bits, which the owner keeps. ``__mean``,
         ``__inverse``: float64 [p], mean and inverse standard deviation in units, which it shares. A column that does
         not vary is all 0, with inverse 0: whatever its coefficient, the Hessian is singular there. Columns that are
         only centred have no ``__inverse``.
     """
     if block.how == "onehot":
-        return {"__matrix": _one_hot(columns, code_sizes(block))}
-    x = np.stack([_real(column, wanted.field) for column, wanted in zip(columns, block.columns, strict=True)], axis=1)
-    x *= units([_limits(wanted.field) for wanted in block.columns])
+        return {"__matrix": _one_hot(columns, code_sizes(block), rows)}
+    matrix = np.empty((rows, len(block.columns)), np.int32)  # a standardised value is below the root of `rows`
+    shared = np.zeros((2, len(block.columns)))
+    scales = units([_limits(wanted.field) for wanted in block.columns])
+    for at, (column, wanted, scale) in enumerate(zip(columns, block.columns, scales, strict=True)):
+        x = _real(column, wanted.field) * scale
+        if block.how != "units":
+            mean, inverse = _moments(x)
+            x = (x - mean) * (inverse if block.how == "standard" else 1.0)
+            shared[:, at] = mean, inverse
+        matrix[:, at] = np.rint(x * 2.0**FRACTION_BITS)
     if block.how == "units":
-        return {"__matrix": _fixed(x)}
-    mean, deviation = (x.mean(axis=0), x.std(axis=0)) if len(x) else (np.zeros(x.shape[1]), np.zeros(x.shape[1]))
+        return {"__matrix": matrix}
+    mean, inverse = np.rint(shared * 2.0**FRACTION_BITS) / 2.0**FRACTION_BITS
     if block.how == "centred":
-        return {"__matrix": _fixed(x - mean), "__mean": _nearest(mean)}
-    varies = deviation > _LEAST
-    inverse = np.where(varies, 1.0 / np.where(varies, deviation, 1.0), 0.0)
-    return {"__matrix": _fixed((x - mean) * inverse), "__mean": _nearest(mean), "__inverse": _nearest(inverse)}
+        return {"__matrix": matrix, "__mean": mean}
+    return {"__matrix": matrix, "__mean": mean, "__inverse": inverse}
 
 
-def _one_hot(columns: Sequence[NDArray[Any]], sizes: Sequence[int]) -> NDArray[np.int8]:
+def _moments(x: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and inverse standard deviation, 0 if the column does not vary."""
+    if not len(x):
+        return 0.0, 0.0
+    deviation = float(x.std())
+    return float(x.mean()), 1.0 / deviation if deviation > _LEAST else 0.0
+
+
+def _one_hot(columns: Iterable[NDArray[Any]], sizes: Sequence[int], rows: int) -> NDArray[np.int8]:
     """Codes as rows of zeros and a one, side by side."""
-    made = np.zeros((len(columns[0]), sum(sizes)), np.int8)
+    made = np.zeros((rows, sum(sizes)), np.int8)
     start = 0
     for codes, size in zip(columns, sizes, strict=True):
-        made[np.arange(len(codes)), start + codes.astype(np.int64)] = 1
+        made[np.arange(rows), start + codes.astype(np.int64)] = 1
         start += size
     return made
 
@@ -66,17 +82,3 @@ def _real(column: NDArray[Any], field: Field) -> NDArray[np.float64]:
 def _limits(field: Field) -> tuple[float, float]:
     lo, hi = field.dtype.limits
     return float(lo), float(hi)
-
-
-def _nearest(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The nearest numbers that fixed point has."""
-    nearest: NDArray[np.float64] = np.rint(x * 2.0**FRACTION_BITS) / 2.0**FRACTION_BITS
-    return nearest
-
-
-def _fixed(x: NDArray[np.float64]) -> NDArray[np.integer[Any]]:
-    """Fixed point in the smallest type that holds it."""
-    whole = np.rint(x * 2.0**FRACTION_BITS).astype(np.int64)
-    small = len(whole) == 0 or np.abs(whole).max() < 1 << 31
-    fixed: NDArray[np.integer[Any]] = whole.astype(np.int32) if small else whole
-    return fixed

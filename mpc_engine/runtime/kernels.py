@@ -291,14 +291,16 @@ def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
     def kernel(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
         matrix, y = _owned(inputs, 0), number(party, inputs[1]).reshape(*params["shapes"][1], 2)
         bits = shares.FRACTION_BITS if set(params["dtypes"]) == {"float64"} else 0
-        return [multiply(party, matrix, y, bits=bits).reshape(-1, 2)]
+        rows = {"step": params["step"]} if "step" in params else {}
+        return [multiply(party, matrix, y, bits=bits, **rows).reshape(-1, 2)]
 
     return kernel
 
 
 def _owned_gram(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
     matrices = [_owned(inputs, at) for at in range(1, len(inputs))]
-    return [gram(party, matrices, number(party, inputs[0]), bits=shares.FRACTION_BITS).reshape(-1, 2)]
+    made = gram(party, matrices, number(party, inputs[0]), bits=shares.FRACTION_BITS, step=params["step"])
+    return [made.reshape(-1, 2)]
 
 
 def _low_bits(party: Replicated, operation: Operation) -> Column:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import resource
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import msgspec
@@ -22,6 +22,7 @@ from mpc_compiler.lower.stages import Align, Compute, Input, Owned
 from mpc_compiler.serde import decode_plan
 from mpc_engine.errors import ConfigError, ProtocolMismatchError, SchemaError
 from mpc_engine.io.local import LocalStore
+from mpc_engine.io.memory import give_back
 from mpc_engine.io.tables import in_pieces, to_ipc
 from mpc_engine.runtime.backend import device_for, splitter_for, versions
 from mpc_engine.runtime.blocks import block_arrays
@@ -173,9 +174,10 @@ class _Walk:
                 f"intersect {self._about[stage.left_local]} with {self._about[stage.right_local]}", "psi"
             ) as cost:
                 cost.add(self._align(stage))
+        self._store.disconnect()
         wires: tuple[OutputWire, ...] = ()
         if compiled.compute is not None:
-            wires = self._compute(compiled.compute)
+            wires = self._compute(compiled.compute, {stage.source for stage in compiled.releases})
         wires, tables = self._hold(compiled, wires, self._release(compiled))
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         return Report(wires, tables, tuple(self._steps.done), self._partition, peak)
@@ -291,7 +293,8 @@ class _Walk:
 
     # --- shares ------------------------------------------------------------------------------------------------------
 
-    def _compute(self, compute: Compute) -> tuple[OutputWire, ...]:
+    def _compute(self, compute: Compute, released: Container[str]) -> tuple[OutputWire, ...]:
+        """Share and compute; of local queries only those whose rows are released are kept after that."""
         with self._steps.step("announce row counts", "channel"):
             rows = {source.id: self._announce(source) for source in compute.inputs}
         kept = {node.name: node for node in kept_of(compute)}
@@ -303,6 +306,7 @@ class _Walk:
                 self._channel.agree(f"{tag}/code", b"", self._patience)
             with self._steps.step("share columns", "channel"):
                 self._share(compute, rows)
+                self._store.keep(released)
             return ()
         with self._steps.step("compile the program", "compiler"):
             ready = self._programs.prepare(compute, rows, self._request.options)
@@ -313,18 +317,19 @@ class _Walk:
             self._programs.connect(self._channel, ready)
         with self._steps.step("share columns", "channel"):
             self._share(compute, rows)
+            self._store.keep(released)
             for slot in ready.slots:
                 if slot.relation in kept:
                     self._programs.load_kept(ready, slot, self._kept_wire(slot))
                     continue
                 if slot.known >= 0:
-                    mine = slot.known == self._setup.computing.index(self.name)
-                    self._programs.own(ready, slot, self._array(compute, slot) if mine else None)
+                    self._programs.own(ready, slot, self._array(compute, slot) if self._knows(slot) else None)
                     continue
                 for owner in self._slot_owners(compute, slot):
                     name = _name(tag, slot)
                     wire = self._mine.pop(name) if owner == self.name else self._channel.recv(owner, name)
                     self._programs.load(ready, slot, wire)
+            give_back()
         return self._programs.execute(ready, self._steps)
 
     @property
@@ -381,10 +386,12 @@ class _Walk:
         return [wanted.owner for wanted in source.columns if wanted.name == slot.column]
 
     def _share(self, compute: Compute, rows: Mapping[str, int]) -> None:
-        """Split every column of mine and send one message a computing party and array."""
+        """Split every column of mine and send one message a computing party and array; make the matrices I keep."""
         splitter = splitter_for(self._setup.protocol)
         kept = {node.name for node in kept_of(compute)}
         for slot in input_slots(compute):
+            if slot.known >= 0 and self._knows(slot):
+                self._array(compute, slot)
             if slot.relation in kept or slot.known >= 0 or self.name not in self._slot_owners(compute, slot):
                 continue
             array = self._array(compute, slot)
@@ -400,13 +407,22 @@ class _Walk:
         else:
             self._channel.send(party, tag, wire)
 
+    def _knows(self, slot: Slot) -> bool:
+        """Whether this is the party that keeps a matrix in the clear."""
+        return self.name in self._setup.computing and slot.known == self._setup.computing.index(self.name)
+
     def _block(self, block: Owned) -> dict[str, NDArray[Any]]:
         """What this owner of a block keeps and shares of it."""
         if block.id not in self._blocks:
             members = self._members[block.source]
-            values = [self._store.column(w.local, w.field, members[w.local]).value for w in block.columns]
-            self._blocks[block.id] = block_arrays(block, values)
+            values = (self._store.column(w.local, w.field, members[w.local]).value for w in block.columns)
+            self._blocks[block.id] = block_arrays(block, values, self._block_rows(block))
         return self._blocks[block.id]
+
+    def _block_rows(self, block: Owned) -> int:
+        local = block.columns[0].local
+        positions = self._members[block.source][local]
+        return self._store.rows(local) if positions is None else len(positions)
 
     def _array(self, compute: Compute, slot: Slot) -> NDArray[Any]:
         block = _block_of(compute, slot)

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mpc_engine.runtime.replicated import owned
-from mpc_engine.runtime.replicated.core import Replicated
+from mpc_engine.runtime.replicated import core, owned
+from mpc_engine.runtime.replicated.core import Replicated, Substream
 from tests.parties import join, run, split
 
 SHAPES = [(0, 3, 1), (1, 1, 1), (7, 3, 2), (300, 5, 4)]
@@ -25,21 +25,22 @@ def _owned(party: Replicated, owner: int, x: np.ndarray) -> owned.OwnedMatrix:
 
 
 @pytest.mark.parametrize("owner", [0, 1, 2])
+@pytest.mark.parametrize("step", [1, 3])
 @pytest.mark.parametrize(("n", "p", "k"), SHAPES)
-def test_integer_products_are_exact(owner: int, n: int, p: int, k: int) -> None:
+def test_integer_products_are_exact(owner: int, n: int, p: int, k: int, step: int) -> None:
     rng = np.random.default_rng(n)
-    y, e = rng.integers(-(2**40), 2**40, (p, k)), rng.integers(-(2**62), 2**62, (n, k))
+    y, e = rng.integers(-(2**40), 2**40, (p, k)), rng.integers(-(2**62), 2**62, (-(-n // step), k))
     for x in (rng.integers(-128, 128, (n, p)).astype(np.int8), rng.integers(-(2**62), 2**62, (n, p))):
         ys, es = split(y, rng), split(e, rng)
 
         def party(p_: Replicated, x: np.ndarray = x, ys: list[np.ndarray] = ys, es: list[np.ndarray] = es) -> Any:
             matrix = _owned(p_, owner, x)
-            return owned.times(p_, matrix, ys[p_.rank]), owned.transposed_times(p_, matrix, es[p_.rank])
+            return owned.times(p_, matrix, ys[p_.rank]), owned.transposed_times(p_, matrix, es[p_.rank], step=step)
 
         done = run(party)
         wide = x.astype(np.int64)
         np.testing.assert_array_equal(join([r[0] for r in done.results]), wide @ y)
-        np.testing.assert_array_equal(join([r[1] for r in done.results]), wide.T @ e)
+        np.testing.assert_array_equal(join([r[1] for r in done.results]), wide[::step].T @ e)
         want = owned.own_cost(owner, n, p) + owned.product_cost(n * k) + owned.product_cost(p * k)
         assert done.cost[1] == want.bytes_sent
         assert done.cost[0] <= want.rounds
@@ -63,24 +64,44 @@ def test_fixed_point_products(owner: int) -> None:
     assert done.cost[1] == cost.bytes_sent
 
 
-def test_weighted_products_of_several_owners() -> None:
+@pytest.mark.parametrize("step", [1, 3, 400])
+def test_weighted_products_of_several_owners(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(owned, "_PANEL", 2)
     rng = np.random.default_rng(5)
     parts = [rng.normal(size=(400, 3)), rng.normal(size=(400, 2)), np.ones((400, 1))]
     weights = rng.uniform(0, 0.25, 400)
     fixed = [np.rint(v * 2**F).astype(np.int64) for v in parts]
-    ws = split(np.rint(weights * 2**F), rng)
+    ws = split(np.rint(weights[::step] * 2**F), rng)
 
     def party(p: Replicated) -> Any:
         matrices = [_owned(p, owner, x) for owner, x in zip((0, 2, 0), fixed, strict=True)]
-        return owned.gram(p, matrices, ws[p.rank], bits=F)
+        return owned.gram(p, matrices, ws[p.rank], bits=F, step=step)
 
     done = run(party)
-    whole = np.concatenate(parts, axis=1)
-    error = np.abs(join(done.results) / 2**F - whole.T @ (whole * weights[:, None]))
+    whole = np.concatenate(parts, axis=1)[::step]
+    error = np.abs(join(done.results) / 2**F - whole.T @ (whole * weights[::step, None]))
     assert error.max() <= 2.0**-F * (2 + np.abs(whole).sum(axis=0).max())
     costs = [owned.own_cost(o, 400, x.shape[1]) for o, x in zip((0, 2, 0), fixed, strict=True)]
-    want = costs[0] + costs[1] + costs[2] + owned.gram_cost(400, 6)
+    want = costs[0] + costs[1] + costs[2] + owned.gram_cost(len(whole), 6)
     assert done.cost[1] == want.bytes_sent
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_the_party_before_the_owner_keeps_a_seed_alone(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It makes the same rows whenever it reads some, and the party after the owner holds the rest of the matrix."""
+    monkeypatch.setattr(core, "_NATIVE_STREAMS", core._NATIVE_STREAMS and native)
+    x = np.arange(3 * 301, dtype=np.int32).reshape(301, 3)
+
+    def party(p: Replicated) -> Any:
+        matrix = _owned(p, 1, x)
+        parts = [matrix.rows(rows) for rows in (slice(None), slice(5, 205), slice(4, 301, 7))]
+        return isinstance(matrix.part, Substream), parts
+
+    before, owner, after = run(party).results
+    assert [kept for kept, _ in (before, owner, after)] == [True, False, False]
+    for rows, mask, clear, rest in zip((x, x[5:205], x[4::7]), before[1], owner[1], after[1], strict=True):
+        np.testing.assert_array_equal(clear, rows.astype(np.uint64))
+        np.testing.assert_array_equal(mask + rest, clear)
 
 
 def test_what_arrives_is_uniform() -> None:

@@ -67,27 +67,40 @@ class Design:
 
     def back(self, e: jax.Array) -> jax.Array:
         """``X' e`` float64 [p] of secret float64 [n], truncated once a column."""
-        parts = [owned_rmatmul(x, e[:, None])[:, 0] for x in self.owned]
+        return self._back(e, 1)
+
+    def _back(self, e: jax.Array, step: int) -> jax.Array:
+        parts = [owned_rmatmul(x, e[:, None], step=step)[:, 0] for x in self.owned]
         if self.secret is not None:
-            parts.append(self.secret @ e)
+            parts.append(_every(self.secret, step) @ e)
         return jnp.concatenate(parts)
 
-    def gram(self, weights: jax.Array) -> jax.Array:
-        """The weighted products of all columns and the intercept, ``[1 X]' diag(w) [1 X]``: float64 [p+1, p+1]."""
-        first = jnp.concatenate([jnp.sum(weights)[None], self.back(weights)])
-        inner = self._inner(weights)
+    def gram(self, weights: jax.Array, *, step: int = 1) -> jax.Array:
+        """The weighted products of all columns and the intercept, ``[1 X]' diag(w) [1 X]``: float64 [p+1, p+1].
+
+        With a `step`, an estimate of them from the rows 0, step, 2 step .., `step` times what these come to.
+        """
+        kept = _every(weights, step) * float(step) if step > 1 else weights
+        first = jnp.concatenate([jnp.sum(kept)[None], self._back(kept, step)])
+        inner = self._inner(kept, step)
         return jnp.concatenate([first[None], jnp.concatenate([first[1:, None], inner], axis=1)])
 
-    def _inner(self, weights: jax.Array) -> jax.Array:
+    def _inner(self, weights: jax.Array, step: int) -> jax.Array:
         if self.secret is None:
-            return owned_gram(weights, self.owned)
-        below = linalg.gram(self.secret, weights)
+            return owned_gram(weights, self.owned, step=step)
+        secret = _every(self.secret, step)
+        below = linalg.gram(secret, weights)
         if not self.owned:
             return below
-        weighted = (self.secret * weights).T
-        cross = jnp.concatenate([owned_rmatmul(x, weighted) for x in self.owned])
-        upper = jnp.concatenate([owned_gram(weights, self.owned), cross], axis=1)
+        weighted = (secret * weights).T
+        cross = jnp.concatenate([owned_rmatmul(x, weighted, step=step) for x in self.owned])
+        upper = jnp.concatenate([owned_gram(weights, self.owned, step=step), cross], axis=1)
         return jnp.concatenate([upper, jnp.concatenate([cross.T, below], axis=1)])
+
+
+def _every(x: jax.Array, step: int) -> jax.Array:
+    """Every `step`-th along the last axis."""
+    return x if step == 1 else x[..., ::step]
 
 
 def secret_columns(

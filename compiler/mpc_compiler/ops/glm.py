@@ -8,26 +8,26 @@ else:
 2. Steps with that fixed Hessian (Böhning and Lindsay 1988, with the null model's weights).
 3. Exact Newton steps (Fisher scoring), each with its own Hessian and inverse.
 
+With many rows a feature the Hessian is only estimated, from every k-th row, for all steps but the last two: see
+`mpc_compiler.ops.sampled`.
+
 The fixed point of the iteration depends on the score alone: sums over rows truncated once, at full resolution. The
 Hessian is only ever divided by the public power of four near the row count.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
-from mpc_compiler.ops import firth, linalg, numeric, scaler
+from mpc_compiler.ops import numeric, scaler
 from mpc_compiler.ops.design import Design
-from mpc_compiler.ops.families import Family, Fitted
-from mpc_compiler.ops.likelihood import Problem, null_model, problem_of
+from mpc_compiler.ops.families import Family
+from mpc_compiler.ops.likelihood import null_model, problem_of
+from mpc_compiler.ops.newton import maximise
+from mpc_compiler.ops.sampled import sample_step, sampled
 
 __all__ = ["bse_scale", "fit", "in_units"]
-
-REFRESHED = 2.0**-10
-"""Smallest ratio of a weight to 1/4 that the number of steps of a fresh inverse is for."""
 
 
 def bse_scale(rows: int) -> float:
@@ -37,21 +37,6 @@ def bse_scale(rows: int) -> float:
     0.03125
     """
     return 2.0 ** -(scaler.even_bound(rows) // 2)
-
-
-class _State(NamedTuple):
-    beta: jax.Array
-    X: jax.Array
-    """Inverse of the scaled Hessian used last."""
-    d: jax.Array
-    """Its scaling."""
-    quality: jax.Array
-    """``max |JX - I|``."""
-    decrement: jax.Array
-    """Squared Newton decrement of the last step."""
-    likelihood: jax.Array
-    """Before the last step."""
-    null: jax.Array
 
 
 def fit(
@@ -104,7 +89,8 @@ def fit(
     """
     problem = problem_of(design, y, valid, family=family, rows=rows, weights=weights, offset=offset, penalty=penalty)
     intercept, q, varies = null_model(problem)
-    last = _maximise(problem, intercept, q, unbiased=unbiased)
+    step = 1 if unbiased else sample_step(problem)
+    last = sampled(problem, intercept, q, step) if step > 1 else maximise(problem, intercept, q, unbiased=unbiased)
     coef, bse = in_units(last.beta, last.X, last.d, design)
     found, likelihood = problem.at(last.beta)
     # a tenth of a standard error squared is 2**-6.6, and the last step is already taken; Firth's converge linearly
@@ -125,62 +111,6 @@ def fit(
         "nobs": problem.nobs,
         "converged": sound,
     }
-
-
-def _maximise(problem: Problem, intercept: jax.Array, q: jax.Array, *, unbiased: bool) -> _State:
-    ones = jnp.ones(problem.design.rows)
-    first, d, quality = linalg.inverse_spd(problem.hessian(problem.weighted(ones) * q), bound=problem.bound)
-    beta = jnp.concatenate([intercept[None], jnp.zeros(problem.design.columns)])
-    start = _State(beta, first, d, quality, quality, quality, quality)
-
-    def fixed(number: jax.Array, state: _State) -> _State:
-        fitted, likelihood = problem.at(state.beta)
-        moved = _moved(problem, state, fitted, likelihood)
-        return moved._replace(null=jnp.where(number == 0, likelihood, state.null))
-
-    def penalised(number: jax.Array, state: _State) -> _State:
-        fitted, likelihood = problem.at(state.beta)
-        fresh = _refreshed(problem, state, fitted, first, q)
-        g = problem.gradient(state.beta, fitted) + firth.correction(problem, fitted, fresh.X, fresh.d)
-        move, decrement = _step(problem, fresh, g)
-        null = jnp.where(number == 0, likelihood, state.null)
-        return fresh._replace(beta=state.beta + move, decrement=decrement, null=null)
-
-    def newton(_: jax.Array, state: _State) -> _State:
-        fitted, likelihood = problem.at(state.beta)
-        return _moved(problem, _refreshed(problem, state, fitted, first, q), fitted, likelihood)
-
-    if unbiased:
-        done: _State = jax.lax.fori_loop(0, firth.STEPS, penalised, start)
-        return done
-    state = jax.lax.fori_loop(0, problem.family.fixed, fixed, start)
-    last: _State = jax.lax.fori_loop(0, problem.family.newton, newton, state)
-    return last
-
-
-def _moved(problem: Problem, state: _State, fitted: Fitted, likelihood: jax.Array) -> _State:
-    """The state after one step, given what rows need before it."""
-    move, decrement = _step(problem, state, problem.gradient(state.beta, fitted))
-    return state._replace(beta=state.beta + move, decrement=decrement, likelihood=likelihood)
-
-
-def _step(problem: Problem, state: _State, g: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Newton step ``D X D g / 2**bound`` and its squared decrement ``g' D X D g / 2**bound``."""
-    half = 2.0 ** -(problem.bound // 2)
-    scaled = (g * half) * state.d
-    move = state.X @ scaled
-    return (move * state.d) * half, scaled @ move
-
-
-def _refreshed(problem: Problem, state: _State, fitted: Fitted, first: jax.Array, q: jax.Array) -> _State:
-    """The same with the Hessian of this step."""
-    J = problem.hessian(problem.weighted(fitted.weight))
-    if problem.family.name == "binomial":  # J <= K/4, so 4q times the first inverse always converges
-        scaled = linalg.scale_both(J, state.d, bound=problem.bound)
-        X = linalg.inverse(scaled, first * (4.0 * q), least=REFRESHED)
-        return state._replace(X=X, quality=linalg.residual(scaled, X))
-    X, d, quality = linalg.inverse_spd(J, bound=problem.bound)
-    return state._replace(X=X, d=d, quality=quality)
 
 
 def in_units(beta: jax.Array, X: jax.Array, d: jax.Array, design: Design) -> tuple[jax.Array, jax.Array]:

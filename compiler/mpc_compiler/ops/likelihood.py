@@ -49,7 +49,7 @@ class Problem:
 
     def at(self, beta: jax.Array) -> tuple[Fitted, jax.Array]:
         """What rows need, and the log-likelihood (less the penalty)."""
-        eta = beta[0] + self.design.times(beta[1:])
+        eta = self.along(beta)
         eta = eta if self.offset is None else eta + self.offset
         rows = self.family.fitted(eta, self.y)
         each = rows.likelihood if self.weights is None else rows.likelihood * self.weights
@@ -57,6 +57,10 @@ class Problem:
         if self.penalty is not None:
             total = total - 0.5 * jnp.sum(self.penalty * beta * beta)
         return rows, total
+
+    def along(self, beta: jax.Array) -> jax.Array:
+        """What coefficients add to the linear predictor: float64 [n]."""
+        return beta[0] + self.design.times(beta[1:])
 
     def weighted(self, each: jax.Array) -> jax.Array:
         """Values of rows by their weights."""
@@ -68,9 +72,9 @@ class Problem:
         g = jnp.concatenate([jnp.sum(score)[None], self.design.back(score)])
         return g if self.penalty is None else g - self.penalty * beta
 
-    def hessian(self, weight: jax.Array) -> jax.Array:
-        """Expected and negative, for weights of rows: float64 [p+1, p+1]."""
-        J = self.design.gram(weight)
+    def hessian(self, weight: jax.Array, *, step: int = 1) -> jax.Array:
+        """Expected and negative, for weights of rows: float64 [p+1, p+1]. With a `step`, from every `step`-th row."""
+        J = self.design.gram(weight, step=step)
         return J if self.penalty is None else J + jnp.diag(self.penalty)
 
 

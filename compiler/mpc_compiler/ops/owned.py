@@ -26,12 +26,12 @@ def _matmul_plain(x: Array, y: Array) -> list[Array]:
     return [x.astype(kind) @ y.astype(kind)]
 
 
-def _rmatmul_plain(x: Array, y: Array) -> list[Array]:
-    return _matmul_plain(x.T, y)
+def _rmatmul_plain(x: Array, y: Array, step: int) -> list[Array]:
+    return _matmul_plain(x[::step].T, y)
 
 
-def _gram_plain(weights: Array, *matrices: Array) -> list[Array]:
-    x = jnp.concatenate(matrices, axis=1)
+def _gram_plain(weights: Array, *matrices: Array, step: int) -> list[Array]:
+    x = jnp.concatenate([matrix[::step] for matrix in matrices], axis=1)
     return [x.T @ (x * weights[:, None])]
 
 
@@ -47,13 +47,13 @@ def _matmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params)
 
 def _rmatmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     x, y = avals
-    return _product_cost(x.shape[1] * y.shape[1], x.size * y.shape[1], x, y)
+    return _product_cost(x.shape[1] * y.shape[1], x.shape[1] * y.size, x, y)
 
 
 def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
     width, rows = sum(aval.shape[1] for aval in avals[1:]), avals[0].shape[0]
-    blocks = -(-rows // max(1, (1 << 21) // max(width, 1)))
-    return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + width * width), rows * width * width)
+    blocks, upper = -(-rows // max(1, (1 << 21) // max(width, 1))), width * (width + 1) // 2
+    return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + upper), rows * upper)
 
 
 _matmul_p = define(
@@ -64,12 +64,12 @@ _matmul_p = define(
 _rmatmul_p = define(
     "owned_rmatmul",
     _rmatmul_plain,
-    lambda x, y: [core.ShapedArray((x.shape[1], y.shape[1]), _kind(x, y))],
+    lambda x, y, step: [core.ShapedArray((x.shape[1], y.shape[1]), _kind(x, y))],
 )
 _gram_p = define(
     "owned_gram",
     _gram_plain,
-    lambda w, *xs: [core.ShapedArray((sum(x.shape[1] for x in xs),) * 2, _kind(w, *xs))],
+    lambda w, *xs, step: [core.ShapedArray((sum(x.shape[1] for x in xs),) * 2, _kind(w, *xs))],
 )
 
 
@@ -103,8 +103,8 @@ def owned_matmul(x: Array, y: Array) -> Array:
     return out
 
 
-def owned_rmatmul(x: Array, y: Array) -> Array:
-    """``x.T @ y`` where a computing party knows `x`: [p, k] of [n, p] and [n, k]. See `owned_matmul`.
+def owned_rmatmul(x: Array, y: Array, *, step: int = 1) -> Array:
+    """``x[::step].T @ y`` where a computing party knows `x`: [p, k] of [n, p] and [m, k]. See `owned_matmul`.
 
     Examples
     --------
@@ -112,24 +112,26 @@ def owned_rmatmul(x: Array, y: Array) -> Array:
     >>> owned_rmatmul(np.array([[1], [1]]), np.array([[3.0], [4.0]])).tolist()
     [[7.0]]
     """
-    out: Array = _rmatmul_p.bind(jnp.asarray(x), jnp.asarray(y))[0]
+    out: Array = _rmatmul_p.bind(jnp.asarray(x), jnp.asarray(y), step=step)[0]
     return out
 
 
-def owned_gram(weights: Array, matrices: Sequence[Array]) -> Array:
+def owned_gram(weights: Array, matrices: Sequence[Array], *, step: int = 1) -> Array:
     """``X.T @ diag(weights) @ X`` of all columns of matrices that computing parties know.
 
     Parameters
     ----------
     weights : Array
-        float64 [n], secret.
+        float64 [m], secret.
     matrices : sequence of Array
         float64 [n, p_i]; X is all of them side by side.
+    step : int
+        The m weights belong to the rows 0, step, 2 step ..; no others count.
 
     Returns
     -------
     Array
-        float64 [p, p].
+        float64 [p, p], symmetric.
 
     Notes
     -----
@@ -141,7 +143,7 @@ def owned_gram(weights: Array, matrices: Sequence[Array]) -> Array:
     >>> owned_gram(np.array([0.5, 0.5]), [np.array([[1.0], [1.0]]), np.array([[0.0], [2.0]])]).tolist()
     [[1.0, 1.0], [1.0, 2.0]]
     """
-    out: Array = _gram_p.bind(jnp.asarray(weights), *(jnp.asarray(x) for x in matrices))[0]
+    out: Array = _gram_p.bind(jnp.asarray(weights), *(jnp.asarray(x) for x in matrices), step=step)[0]
     return out
 
 

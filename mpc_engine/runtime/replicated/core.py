@@ -7,8 +7,9 @@ semi-honest party (Araki, Furukawa, Lindell, Nof, Ohara: "High-Throughput Semi-H
 with an Honest Majority", CCS 2016, protocol 3.1; zero sharing section 3.2).
 
 The pseudo-random generators are AES-128 in counter mode, one for each pair of parties and never rewound: the two that
-know a seed take the same amounts in the same order, so no output is used twice. Kernels with AES instructions compute
-them, often on the way of what they mask; the library does where the CPU has none. The streams are the same.
+know a seed take the same amounts in the same order, so no output is used twice. What has to be made again comes from a
+generator of its own, whose seed is output of the pair's (:meth:`Replicated.substream`). Kernels with AES instructions
+compute them, often on the way of what they mask; the library does where the CPU has none. The streams are the same.
 
 Each operation declares its cost exactly; tests compare the declaration with what was sent.
 """
@@ -29,7 +30,7 @@ from mpc_engine.errors import ProtocolMismatchError
 from mpc_engine.runtime.channel import Channel
 from mpc_kernels.prg import Place, has_aes, prg_fill, prg_zero
 
-__all__ = ["ChannelLinks", "Cost", "Links", "Pairs", "Replicated", "matmul_cost", "setup_cost"]
+__all__ = ["ChannelLinks", "Cost", "Links", "Pairs", "Replicated", "Substream", "matmul_cost", "setup_cost"]
 
 SEED_BYTES = 32
 _ZEROS = bytes(1 << 18)
@@ -175,6 +176,16 @@ class Replicated:
         """Return the next pseudo-random 32-bit words of a component's generator; see :meth:`stream`."""
         return self._bytes(component, 4 * size).view(np.uint32)
 
+    def substream(self, component: int) -> Substream:
+        """Return a new generator, known to the same two parties, whose numbers can be made again; no message.
+
+        Parameters
+        ----------
+        component : int
+            See :meth:`stream`: the two parties must ask for it at the same point.
+        """
+        return Substream(self._bytes(component, SEED_BYTES).tobytes())
+
     def _bytes(self, component: int, size: int) -> NDArray[np.uint8]:
         if not self._streams:
             raise RuntimeError("call setup() first")
@@ -259,6 +270,39 @@ class Replicated:
         """
         left, right = (np.require(value, requirements=["C", "A"]) for value in (a, b))  # wire bytes may lie anywhere
         return self.reshare(mpc_kernels.replicated_matmul_local(left, right, threads=self.threads))
+
+
+class Substream:
+    """Pseudo-random ring elements, any of which can be made at any time, and again.
+
+    What they mask may be sent once only: a second value under the same numbers would tell the difference of the two.
+
+    Parameters
+    ----------
+    seed : bytes
+        Output of a generator, used for nothing else.
+    """
+
+    def __init__(self, seed: bytes) -> None:
+        self._seed = seed
+
+    def numbers(self, first: int, size: int) -> NDArray[np.uint64]:
+        """Return the elements ``first`` to ``first + size - 1``: ndarray of uint64, shape [size].
+
+        Examples
+        --------
+        >>> stream = Substream(bytes(32))
+        >>> bool((stream.numbers(0, 5)[3:] == stream.numbers(3, 2)).all())
+        True
+        """
+        out = np.empty(size, np.uint64)
+        if _NATIVE_STREAMS:
+            prg_fill(Place(self._seed, 8 * first), out.view(np.uint8))
+            return out
+        counter = (int.from_bytes(self._seed[16:], "big") + first // 2) % (1 << 128)
+        stream = _Stream(self._seed[:16] + counter.to_bytes(16, "big"))
+        stream.take(8 * (first % 2))
+        return stream.take(8 * size).view(np.uint64)
 
 
 class _Stream:

@@ -1,9 +1,10 @@
 """Products with a matrix that one computing party knows: it keeps its columns in the clear, and never shares them.
 
-The owner r holds X. Party r-1 holds a pseudo-random matrix R that it can make itself, and party r+1 holds U = X - R, to
-whom it is uniform: an additive sharing of X between these two, sent once. With a secret y = y_0 + y_1 + y_2 the owner
-computes X (y_r + y_{r+1}), party r+1 U y_{r+2} and party r-1 R y_{r+2}: one plain product each, whose sum is X y. So
-a pass over n rows and p columns costs messages for its n or p results and none for X.
+The owner r holds X. Party r-1 holds the seed of a pseudo-random matrix R, of which it makes a few rows at a time anew
+for every product, and party r+1 holds U = X - R, to whom it is uniform: an additive sharing of X between these two,
+sent once. With a secret y = y_0 + y_1 + y_2 the owner computes X (y_r + y_{r+1}), party r+1 U y_{r+2} and party r-1
+R y_{r+2}: one plain product each, whose sum is X y. So a pass over n rows and p columns costs messages for its n or p
+results and none for X.
 
 This is the replicated sharing of :func:`~.arithmetic.share`, whose third component is zero, kept at a third of its size
 and multiplied at a third of its work. Araki et al., CCS 2016, for the resharing of the products.
@@ -12,14 +13,15 @@ and multiplied at a third of its work. Araki et al., CCS 2016, for the resharing
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import mpc_kernels
 from mpc_engine.runtime.replicated.arithmetic import Pairs
-from mpc_engine.runtime.replicated.core import Replicated
+from mpc_engine.runtime.replicated.core import Replicated, Substream
 from mpc_engine.runtime.replicated.cost import PartyCost, fixed_multiply_cost, multiply_cost
 from mpc_engine.runtime.replicated.truncate import truncated_parts
 
@@ -36,27 +38,46 @@ __all__ = [
 
 _BLOCK = 1 << 21
 """Elements of the matrix that are looked at, and sent, at a time."""
+_AHEAD = 4
+"""Blocks that an owner sends before the first is said to have arrived: what waits takes memory."""
+_PANEL = 128
+"""Columns of a symmetric product that are computed together, below the diagonal too."""
 
 
-class OwnedMatrix(NamedTuple):
+@dataclass(frozen=True)
+class OwnedMatrix:
     """A matrix [rows, columns] that party `owner` knows.
 
     Attributes
     ----------
     owner : int
         Rank.
-    part : ndarray of integers, shape [rows, columns]
-        What this party multiplies by: the matrix itself at its owner (of any integer type), U or R mod 2^64 elsewhere.
+    shape : (int, int)
+        Rows and columns.
+    part : ndarray of integers, shape [rows, columns], or Substream
+        What this party multiplies by: the matrix itself at its owner (of any integer type), U mod 2^64 at the party
+        after it, and at the party before it what makes R.
     """
 
     owner: int
-    part: NDArray[Any]
+    shape: tuple[int, int]
+    part: NDArray[Any] | Substream
 
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
-        rows, columns = self.part.shape
-        return rows, columns
+    def rows(self, block: slice) -> NDArray[np.uint64]:
+        """Return some rows of this party's part mod 2^64, contiguous: ndarray of uint64, shape [chosen, columns]."""
+        if not isinstance(self.part, Substream):
+            return _ring(self.part[block])
+        chosen = range(*block.indices(self.shape[0]))
+        made = np.empty((len(chosen), self.shape[1]), np.uint64)
+        for few in _blocks((len(chosen), self.shape[1] * chosen.step)):
+            whole = range(self.shape[0])[chosen[few.start] : chosen[few.stop - 1] + 1]
+            made[few] = _made(self.part, whole, self.shape[1])[:: chosen.step]
+        return made
+
+
+def _made(stream: Substream, rows: range, columns: int) -> NDArray[np.uint64]:
+    """Some rows of R that follow each other."""
+    return stream.numbers(rows.start * columns, len(rows) * columns).reshape(len(rows), columns)
 
 
 def own(party: Replicated, owner: int, values: NDArray[np.integer[Any]] | None, shape: tuple[int, int]) -> OwnedMatrix:
@@ -79,19 +100,22 @@ def own(party: Replicated, owner: int, values: NDArray[np.integer[Any]] | None, 
     if party.rank == owner:
         if values is None or values.shape != shape:
             raise ValueError(f"the owner must give values of shape {shape}")
-        for block in _blocks(shape):
-            clear = np.ascontiguousarray(values[block]).astype(np.int64).view(np.uint64)
-            party.send((owner + 1) % 3, clear.reshape(-1) - party.stream(owner, clear.size))
-        return OwnedMatrix(owner, values)
+        mask = OwnedMatrix(owner, shape, party.substream(owner))
+        for number, block in enumerate(_blocks(shape)):
+            if number >= _AHEAD:
+                party.recv((owner + 1) % 3, 0)
+            party.send((owner + 1) % 3, (_ring(values[block]) - mask.rows(block)).reshape(-1))
+        return OwnedMatrix(owner, shape, values)
+    if party.rank == (owner - 1) % 3:
+        return OwnedMatrix(owner, shape, party.substream(owner))
     part = np.empty(shape, np.uint64)
-    for block in _blocks(shape):
+    blocks = list(_blocks(shape))
+    for number, block in enumerate(blocks):
         size = part[block].size
-        if party.rank == (owner - 1) % 3:
-            arrived = party.stream(owner, size)
-        else:
-            arrived = np.frombuffer(party.recv(owner, 8 * size), np.uint64)
-        part[block] = arrived.reshape(-1, shape[1])
-    return OwnedMatrix(owner, part)
+        part[block] = np.frombuffer(party.recv(owner, 8 * size), np.uint64).reshape(-1, shape[1])
+        if number + _AHEAD < len(blocks):
+            party.send(owner, b"")
+    return OwnedMatrix(owner, shape, part)
 
 
 def own_cost(owner: int, rows: int, columns: int) -> PartyCost:
@@ -114,6 +138,11 @@ def _blocks(shape: tuple[int, int]) -> Iterator[slice]:
         yield slice(first, min(first + step, shape[0]))
 
 
+def _spread(block: slice, step: int) -> slice:
+    """The rows that some rows of every `step`-th are."""
+    return slice(block.start * step, block.stop * step, step)
+
+
 def times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pairs:
     """Multiply an owned matrix with a secret one. Cost: :func:`product_cost` of ``rows * k``.
 
@@ -131,11 +160,11 @@ def times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pair
     ndarray of uint64, shape [n, k, 2]
     """
     side = _side(party, x.owner, y)
-    part = np.concatenate([_multiplied(_ring(x.part[block]), side) for block in _blocks(x.shape)] or [side[:0]])
+    part = np.concatenate([_multiplied(x.rows(block), side) for block in _blocks(x.shape)] or [side[:0]])
     return _finished(party, part, bits)
 
 
-def transposed_times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pairs:
+def transposed_times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0, step: int = 1) -> Pairs:
     """Multiply the transpose of an owned matrix with a secret one. Cost: :func:`product_cost` of ``p * k``.
 
     Parameters
@@ -143,19 +172,21 @@ def transposed_times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int =
     party : Replicated
     x : OwnedMatrix
         [n, p].
-    y : ndarray of uint64, shape [n, k, 2]
+    y : ndarray of uint64, shape [m, k, 2]
     bits : int
         See :func:`times`.
+    step : int
+        The m rows of `y` belong to the rows 0, step, 2 step .. of `x`.
 
     Returns
     -------
     ndarray of uint64, shape [p, k, 2]
-        Sums over all rows, truncated once.
+        Sums over rows, truncated once.
     """
     side = np.ascontiguousarray(_side(party, x.owner, y).T)
     total = np.zeros((side.shape[0], x.shape[1]), np.uint64)
-    for block in _blocks(x.shape):
-        total += _multiplied(np.ascontiguousarray(side[:, block]), _ring(x.part[block]))
+    for block in _blocks((side.shape[1], x.shape[1])):
+        total += _multiplied(np.ascontiguousarray(side[:, block]), x.rows(_spread(block, step)))
     return _finished(party, np.ascontiguousarray(total.T), bits)
 
 
@@ -170,7 +201,7 @@ def product_cost(size: int, *, bits: int = 0) -> PartyCost:
     return fixed_multiply_cost(size) if bits else multiply_cost(size)
 
 
-def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits: int) -> Pairs:
+def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits: int, step: int = 1) -> Pairs:
     """The weighted products of all columns with each other, X' diag(w) X. Cost: :func:`gram_cost`.
 
     Parameters
@@ -178,54 +209,70 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits
     party : Replicated
     matrices : list of OwnedMatrix
         [n, p_i] each, with `bits` fraction bits.
-    weights : ndarray of uint64, shape [n, 2]
+    weights : ndarray of uint64, shape [m, 2]
         With `bits` fraction bits.
     bits : int
         Fraction bits of everything, 1 to 32.
+    step : int
+        The m weights belong to the rows 0, step, 2 step ..; no others count.
 
     Returns
     -------
     ndarray of uint64, shape [p, p, 2]
         p is the sum of the p_i, in their order; `bits` fraction bits. Rows are weighted first and rounded to `bits`, so
-        an element is within ``2**-bits * (1 + sum of abs(x))`` of the exact one.
+        an element is within ``2**-bits * (1 + sum of abs(x))`` of the exact one. Symmetric.
 
     Notes
     -----
     Block by block of rows, so that no more than a few MiB of weighted rows are held: a weighted row costs 36 bytes an
-    element, what is summed up costs nothing until the end.
+    element, what is summed up costs nothing until the end. Only the upper half is computed.
     """
-    columns = [matrix.shape[1] for matrix in matrices]
-    rows, width = matrices[0].shape[0], sum(columns)
-    totals = [np.zeros((count, width), np.uint64) for count in columns]
-    for block in _blocks((rows, width)):
-        scaled = _weighted(party, matrices, weights[block], block, bits)
-        for matrix, total in zip(matrices, totals, strict=True):
-            side = _side(party, matrix.owner, scaled)
-            total += _multiplied(np.ascontiguousarray(_ring(matrix.part[block]).T), side)
-    return _finished(party, np.concatenate(totals), bits)
+    width = sum(matrix.shape[1] for matrix in matrices)
+    total = np.zeros((width, width), np.uint64)
+    for block in _blocks((len(weights), width)):
+        held = [matrix.rows(_spread(block, step)) for matrix in matrices]
+        scaled = _weighted(party, matrices, held, weights[block], bits)
+        first = 0
+        for matrix, rows in zip(matrices, held, strict=True):
+            _add_upper(total, first, rows, _side(party, matrix.owner, scaled))
+            first += matrix.shape[1]
+    upper = np.triu_indices(width)
+    found = _finished(party, total[upper], bits)
+    whole = np.empty((width, width, 2), np.uint64)
+    whole[upper], whole[upper[::-1]] = found, found
+    return whole
 
 
-def _weighted(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, block: slice, bits: int) -> Pairs:
+def _weighted(
+    party: Replicated, matrices: list[OwnedMatrix], held: list[NDArray[np.uint64]], weights: Pairs, bits: int
+) -> Pairs:
     """Rows of all matrices, each times its weight, as pairs [rows, p, 2]."""
-    parts = [
-        _ring(matrix.part[block]) * _side(party, matrix.owner, weights[:, None])  # one factor a row
-        for matrix in matrices
+    parts = [  # one factor a row
+        rows * _side(party, matrix.owner, weights[:, None]) for matrix, rows in zip(matrices, held, strict=True)
     ]
     return _finished(party, np.concatenate(parts, axis=1), bits)
 
 
+def _add_upper(total: NDArray[np.uint64], first: int, rows: NDArray[np.uint64], scaled: NDArray[np.uint64]) -> None:
+    """Add to the rows of `total` from `first` on ``rows' scaled``, a few at a time, from the diagonal on."""
+    for at in range(0, rows.shape[1], _PANEL):
+        panel = np.ascontiguousarray(rows[:, at : at + _PANEL].T)
+        start = first + at
+        total[start : start + len(panel), start:] += _multiplied(panel, np.ascontiguousarray(scaled[:, start:]))
+
+
 def gram_cost(rows: int, columns: int) -> PartyCost:
-    """Return what :func:`gram` costs with truncation.
+    """Return what :func:`gram` of so many weights costs with truncation.
 
     Examples
     --------
     >>> gram_cost(1000, 10)
-    PartyCost(rounds=4, bytes_sent=(121200, 121200, 121200))
+    PartyCost(rounds=4, bytes_sent=(120660, 120660, 120660))
     """
     cost = PartyCost(0, (0, 0, 0))
     for block in _blocks((rows, columns)):
         cost += fixed_multiply_cost((block.stop - block.start) * columns)
-    return cost + fixed_multiply_cost(columns * columns)
+    return cost + fixed_multiply_cost(columns * (columns + 1) // 2)
 
 
 def _side(party: Replicated, owner: int, y: Pairs) -> NDArray[np.uint64]:
