@@ -389,7 +389,7 @@ def test_infinity_is_refused() -> None:
 )
 def test_what_may_overflow_is_refused_before_it_runs(build: Callable[[Any], Any], code: str, message: str) -> None:
     left = pd.DataFrame({"id": [1, 2], "price": [1e6, -2e6], "huge": [1 << 40, 5]})
-    right = pd.DataFrame({"id": [2, 1], "weight": [9e5, 1.0], "large": [1 << 30, 1]})
+    right = pd.DataFrame({"id": [2, 1], "weight": [9e7, 1.0], "large": [1 << 30, 1]})
     with mpc.Session.local({"a": {"t": left}, "b": {"u": right}}, protocol="aby3", executor="threads") as made:
         both = made.table("a.t").merge(made.table("b.u"), on="id")
         column = build(both)
