@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 import mpc_engine as mpc
 from mpc_compiler.check import schema_of
+from mpc_compiler.ir import Agg, Aggregate, DType, Field, Item, Project, Shared, call, column, make
+from mpc_compiler.lower.error_bound import error_bound
 from tests.conftest import SessionFor
 from tests.property.test_ranges import framed
 from tests.strategies import Plan, plans
@@ -64,3 +66,15 @@ def test_what_is_stated(session_for: SessionFor) -> None:
     bounds = session.last_run.errors["result"]  # type: ignore[union-attr]
     assert set(bounds) == {"p", "m"}
     assert 2**-19 < bounds["m"] < 2**-16
+
+
+def test_what_has_no_bound_is_said_to_have_none() -> None:
+    """Found by random programs: 0 times infinity was stated as an error of nan."""
+    fields = (Field("n", DType("int", lo=0, hi=10**10), ("a",)), Field("x", DType("float", lo=0.0, hi=4.0), ("a",)))
+    shares = make(Shared("s", fields, ("n", "x"), 100))
+    unbounded = call("log", call("log", column("n")))
+    for expr in (unbounded, call("mul", column("n"), unbounded), call("mul", unbounded, column("x"))):
+        made = make(Project(shares, (Item("y", expr),)))
+        assert error_bound(made)["y"] == np.inf
+        total = make(Aggregate(made, (), (Agg("y", "sum", "y"),)))
+        assert error_bound(total)["y"] == np.inf

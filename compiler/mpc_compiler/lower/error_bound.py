@@ -146,7 +146,7 @@ def _aggregate(agg: Agg, rel: Rel, rows: int) -> float:
         return 0.0
     error, dtype = error_bound(rel)[agg.column], _field(schema_of(rel), agg.column)
     if agg.function == "sum":
-        return rows * error + UNIT if dtype.kind == "float" else 0.0
+        return _times(rows, error) + UNIT if dtype.kind == "float" else 0.0
     if agg.function in ("mean", "median", "quantile"):
         unit = 2.0**-17 if dtype.scale else 0.0
         return error + ERROR + unit + (0.0 if agg.function == "mean" else _interpolated(agg, dtype, rows))
@@ -235,6 +235,11 @@ def _passed(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     return other + max(error + (_as_float(found.type(arg)) if to_float else 0.0) for arg, error in values)
 
 
+def _times(size: float, error: float) -> float:
+    """Nothing is off by nothing, even if there is no bound for what it is multiplied by."""
+    return size * error if size else 0.0
+
+
 def _multiplied(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     if found.type(expr).kind != "float":
         return 0.0
@@ -245,7 +250,7 @@ def _multiplied(found: _Expression, expr: Call, errors: Sequence[float]) -> floa
     (a, b), (ea, eb) = (found.type(arg) for arg in expr.args), errors
     ea, eb = ea + _as_float(a), eb + _as_float(b)
     cut = 2 * UNIT if all(t.kind == "float" or t.scale for t in (a, b)) else 0.0
-    return _largest(a) * eb + _largest(b) * ea + ea * eb + cut
+    return _times(_largest(a), eb) + _times(_largest(b), ea) + _times(ea, eb) + cut
 
 
 def _scaled(found: _Expression, arg: Expr, error: float, constant: float, *, inverse: bool) -> float:
@@ -254,9 +259,9 @@ def _scaled(found: _Expression, arg: Expr, error: float, constant: float, *, inv
     factor = 1 / ratio if inverse else ratio
     off = abs(float(factor) - (1 / constant if inverse else constant)) * _largest(dtype)
     if (factor / dtype.unit).denominator == 1 and abs(factor) <= _SMALL:
-        return abs(float(factor)) * error + off
+        return _times(abs(float(factor)), error) + off
     exact = factor / dtype.unit
-    return abs(float(factor)) * error + off + _factor_error(exact.numerator, exact.denominator, dtype)
+    return _times(abs(float(factor)), error) + off + _factor_error(exact.numerator, exact.denominator, dtype)
 
 
 def _divided(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
@@ -310,10 +315,14 @@ def _log(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     return -math.log1p(-errors[0] / least) + LOG_ERROR
 
 
+_MOST_EXPONENT = 700.0
+"""An error that is larger is no bound, and would overflow here."""
+
+
 def _exp(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
     """An absolute error below it is a relative one above."""
     dtype = found.type(expr.args[0])
-    error, largest = errors[0] + _as_float(dtype), math.exp(dtype.limits[1])
+    error, largest = min(errors[0] + _as_float(dtype), _MOST_EXPONENT), math.exp(dtype.limits[1])
     return largest * (math.expm1(error) + math.exp(error) * EXP_RELATIVE) + EXP_ABSOLUTE
 
 
