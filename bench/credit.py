@@ -159,8 +159,8 @@ def regressions() -> Iterator[str]:
         problem = make()
         with session(problem.tables()) as made:
             joint = made.table("bank.left").merge(made.table("partner.right"), on="row")
-            fit = lambda joint=joint, p=problem: p.model.fit(joint[p.features], joint[p.target]).reveal()  # noqa: E731
-            found, first, again, run = twice(made, fit)
+            model = problem.model.fit(joint[problem.features], joint[problem.target])
+            found, first, again, run = twice(made, model.reveal)
         beta, errors, p = difference(found, problem.clear())
         yield (
             f"| {name} | {len(problem.rows):,} | {len(problem.features)} | {first:.1f} | {again:.1f} | {beta:.4f} se | "

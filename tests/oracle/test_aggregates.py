@@ -94,7 +94,7 @@ CHOICES = [
 
 @pytest.mark.parametrize(("aggs", "by_value", "presorted", "nulls"), CHOICES)
 @given(rows=tables())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_groups_equal_pandas(aggs: str, by_value: bool, presorted: bool, nulls: bool, rows: list[Any]) -> None:
     arrays = make(rows)
     frame = frame_of(arrays)
@@ -106,7 +106,7 @@ def test_groups_equal_pandas(aggs: str, by_value: bool, presorted: bool, nulls: 
 
 @pytest.mark.parametrize("aggs", AGGS)
 @given(rows=tables())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_totals_equal_pandas(aggs: str, rows: list[Any]) -> None:
     arrays = make(rows)
     want = pd.DataFrame([rows_of(frame_of(arrays), AGGS[aggs])], columns=[agg.out for agg in AGGS[aggs]])
@@ -146,7 +146,7 @@ def test_totals_on_shares() -> None:
 
 
 @given(level=st.floats(0, 1), values=st.lists(st.integers(-50, 50), min_size=1, max_size=16))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_any_level(level: float, values: list[int]) -> None:
     table = Table({"v": Column(np.array(values))})
     for lo, hi in ((-50, 50), (None, None)):

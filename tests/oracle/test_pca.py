@@ -115,13 +115,14 @@ def test_a_regression_on_components(joint: mpc.DataFrame) -> None:
 
 def test_what_is_refused(joint: mpc.DataFrame) -> None:
     few = joint[["age_in_years", "same"]]
-    for count, message in (
+    counts: list[tuple[Any, str]] = [
         (3, "3 components of 2 columns"),
         (0, "0 components of 2"),
         (0.9, "a whole number, not 0.9"),
-    ):
+    ]
+    for count, message in counts:
         with pytest.raises(SchemaError, match=message) as caught:
-            PCA(n_components=count).fit(few)  # type: ignore[arg-type]
+            PCA(n_components=count).fit(few)
         assert caught.value.code == "MPC-0120"
     with pytest.raises(SchemaError, match="'purpose' is string"):
         PCA().fit(joint[["age_in_years", "purpose"]])

@@ -12,21 +12,31 @@ from mpc_compiler.ir import Apply, DType, Field, Fit, Metric, Schema
 __all__ = ["COMPONENTS"]
 
 
+def _fit(node: Fit | Metric, below: Schema) -> Fit:
+    """The node, if it is a fit of columns that are there and of the right kind."""
+    if not isinstance(node, Fit):
+        raise SchemaError("not columns", code="MPC-0301", node=node)
+    features(node, below)
+    return node
+
+
+def _count(fit: Fit, what: str, given: str, most: int) -> int:
+    """How many components or clusters are wanted, if the columns and rows that are given have so many."""
+    count = int(dict(fit.params)[what])
+    if not 1 <= count <= most:
+        raise SchemaError(
+            f"{count} {what} of {given}", code="MPC-0120", hint=f"n_{what} is between 1 and {most}", node=fit
+        )
+    return count
+
+
 def _pca_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     """A row a feature: its mean, and its part of each component; what belongs to a component is in the first rows."""
     from mpc_compiler.check.infer import rows_of
 
-    if not isinstance(node, Fit):
-        raise SchemaError("not columns", code="MPC-0301", node=node)
-    features(node, below)
-    count, columns, rows = int(dict(node.params)["components"]), len(node.features), rows_of(node.input)
-    if not 1 <= count <= min(columns, rows):
-        raise SchemaError(
-            f"{count} components of {columns} columns and at most {rows} rows",
-            code="MPC-0120",
-            hint=f"n_components is between 1 and {min(columns, rows)}",
-            node=node,
-        )
+    fit = _fit(node, below)
+    columns, rows = len(fit.features), rows_of(fit.input)
+    count = _count(fit, "components", f"{columns} columns and at most {rows} rows", min(columns, rows))
     wide = DType("float", lo=-WIDE, hi=WIDE)
     names = ("mean", "variance", "total", "root", *(f"v{at}" for at in range(count)))
     return [*(Field(name, wide) for name in names), Field("nobs", DType("int", lo=0, hi=1 << 40))]
@@ -61,20 +71,12 @@ def _clusters_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     """A row a cluster: its centre, in public units."""
     from mpc_compiler.check.infer import rows_of
 
-    if not isinstance(node, Fit):
-        raise SchemaError("not columns", code="MPC-0301", node=node)
-    features(node, below)
-    count, rows = int(dict(node.params)["clusters"]), rows_of(node.input)
-    if not 1 <= count <= rows:
-        raise SchemaError(
-            f"{count} clusters of at most {rows} rows",
-            code="MPC-0120",
-            hint=f"n_clusters is between 1 and {rows}",
-            node=node,
-        )
+    fit = _fit(node, below)
+    rows = rows_of(fit.input)
+    _count(fit, "clusters", f"at most {rows} rows", rows)
     wide = DType("float", lo=-WIDE, hi=WIDE)
     return [
-        *(Field(f"c{at}", wide) for at in range(len(node.features))),
+        *(Field(f"c{at}", wide) for at in range(len(fit.features))),
         Field("inertia", DType("float", lo=0.0, hi=2.0**40)),
     ]
 
