@@ -58,7 +58,7 @@ class Family:
     curvature : callable
         Mean target -> weight of the model without features.
     fixed, newton : int
-        Steps with the first Hessian, and with fresh ones.
+        Steps with the first Hessian, and the number of fresh ones. Two more steps are made with the last one.
     """
 
     name: str
@@ -131,13 +131,13 @@ def family_of(name: str, power: float = 1.5) -> Family:
     (False, True)
     """
     if name == "binomial":
-        return Family(name, False, False, _binomial, jnp.zeros_like, lambda p: p * (1.0 - p), 2, 4)
+        return Family(name, False, False, _binomial, jnp.zeros_like, lambda p: p * (1.0 - p), 3, 3)
     if name == "gaussian":
-        return Family(name, False, True, _gaussian, jnp.zeros_like, jnp.ones_like, 3, 0)
+        return Family(name, False, True, _gaussian, jnp.zeros_like, jnp.ones_like, 1, 0)
     if name == "poisson":
-        return Family(name, True, False, _poisson, lambda y: y * _log(y), lambda m: m, 1, 7)
+        return Family(name, True, False, _poisson, lambda y: y * _log(y), lambda m: m, 2, 5)
     if name == "gamma":
-        return Family(name, True, True, _gamma, _log, jnp.ones_like, 12, 0)
+        return Family(name, True, True, _gamma, _log, jnp.ones_like, 10, 0)
     if name == "tweedie" and 1.0 < power < 2.0:
         return Family(
             name,
@@ -146,7 +146,7 @@ def family_of(name: str, power: float = 1.5) -> Family:
             _tweedie(power),
             lambda y: _tweedie_saturated(y, power),
             lambda m: jnp.exp((2.0 - power) * jnp.log(m)),
-            1,
-            8,
+            2,
+            5,
         )
     raise ValueError(f"no family {name!r} with power {power}")

@@ -6,7 +6,7 @@ else:
 1. Start at the intercept-only model. There the Hessian is ``q K`` with K the weighted Gram matrix of the standardised
    columns; it is scaled to unit diagonal and inverted once (Newton-Schulz).
 2. Steps with that fixed Hessian (Böhning and Lindsay 1988, with the null model's weights).
-3. Exact Newton steps (Fisher scoring), each with its own Hessian and inverse.
+3. Steps with fresh Hessians (Fisher scoring), several with each: see `mpc_compiler.ops.newton`.
 
 With many rows a feature the Hessian is only estimated, from every k-th row, for all steps but the last two: see
 `mpc_compiler.ops.sampled`.
@@ -24,8 +24,7 @@ from mpc_compiler.ops import numeric, scaler
 from mpc_compiler.ops.design import Design
 from mpc_compiler.ops.families import Family
 from mpc_compiler.ops.likelihood import null_model, problem_of
-from mpc_compiler.ops.newton import maximise
-from mpc_compiler.ops.sampled import sample_step, sampled
+from mpc_compiler.ops.newton import maximise, maximise_penalised
 
 __all__ = ["bse_scale", "fit", "in_units"]
 
@@ -89,8 +88,7 @@ def fit(
     """
     problem = problem_of(design, y, valid, family=family, rows=rows, weights=weights, offset=offset, penalty=penalty)
     intercept, q, varies = null_model(problem)
-    step = 1 if unbiased else sample_step(problem)
-    last = sampled(problem, intercept, q, step) if step > 1 else maximise(problem, intercept, q, unbiased=unbiased)
+    last = (maximise_penalised if unbiased else maximise)(problem, intercept, q)
     coef, bse = in_units(last.beta, last.X, last.d, design)
     found, likelihood = problem.at(last.beta)
     # a tenth of a standard error squared is 2**-6.6, and the last step is already taken; Firth's converge linearly

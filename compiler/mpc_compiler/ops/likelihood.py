@@ -52,11 +52,12 @@ class Problem:
         eta = self.along(beta)
         eta = eta if self.offset is None else eta + self.offset
         rows = self.family.fitted(eta, self.y)
-        each = rows.likelihood if self.weights is None else rows.likelihood * self.weights
-        total = jnp.sum(each)
-        if self.penalty is not None:
-            total = total - 0.5 * jnp.sum(self.penalty * beta * beta)
-        return rows, total
+        return rows, self.likelihood(beta, rows)
+
+    def likelihood(self, beta: jax.Array, rows: Fitted) -> jax.Array:
+        """The log-likelihood (less the penalty), given what rows need."""
+        total = jnp.sum(self.weighted(rows.likelihood))
+        return total if self.penalty is None else total - 0.5 * jnp.sum(self.penalty * beta * beta)
 
     def along(self, beta: jax.Array) -> jax.Array:
         """What coefficients add to the linear predictor: float64 [n]."""
