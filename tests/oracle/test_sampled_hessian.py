@@ -1,4 +1,4 @@
-"""Models whose Hessians are of a sample of the rows: the same results as with exact ones."""
+"""Step lengths, and models whose Hessians are of a sample of the rows: the same results as with exact ones."""
 
 from __future__ import annotations
 
@@ -77,6 +77,23 @@ def test_exact_results(kind: str, held: str) -> None:
     errors = np.asarray(found["bse"]) * glm.bse_scale(ROWS) * np.sqrt(unit)
     assert np.abs((coef - want.params) / want.bse).max() < 0.02
     assert np.abs(errors / want.bse - 1).max() < 0.01
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_few_rows_are_bad_and_well_told_apart(weighted: bool) -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(5_000, COLUMNS))
+    y = (rng.random(len(x)) < 1 / (1 + np.exp(6.5 - x @ np.linspace(-1.0, 1.2, COLUMNS)))).astype(float)
+    assert 0.01 < y.mean() < 0.05
+    z, weights = (x - x.mean(axis=0)) / x.std(axis=0), rng.uniform(0.5, 2.0, len(x)) if weighted else np.ones(len(x))
+    problem = Design((), jnp.asarray(z.T), Moments(jnp.zeros(COLUMNS), jnp.ones(COLUMNS)), len(z))
+    given = jnp.asarray(weights) if weighted else None
+    found = glm.fit(problem, jnp.asarray(y), None, family=family_of("binomial"), rows=len(z), weights=given)
+    assert found["converged"]
+    want = sm.GLM(y, sm.add_constant(z), family=sm.families.Binomial(), freq_weights=weights).fit(tol=1e-12)
+    assert np.abs((np.asarray(found["coef"]) - want.params) / want.bse).max() < 0.005
+    assert np.abs(np.asarray(found["bse"]) * glm.bse_scale(len(z)) / want.bse - 1).max() < 0.001
+    assert abs(float(found["loglik"]) - want.llf) < 0.01
 
 
 def test_who_is_sampled() -> None:

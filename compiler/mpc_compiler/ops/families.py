@@ -135,7 +135,7 @@ def family_of(name: str, power: float = 1.5) -> Family:
     if name == "gaussian":
         return Family(name, False, True, _gaussian, jnp.zeros_like, jnp.ones_like, 1, 0)
     if name == "poisson":
-        return Family(name, True, False, _poisson, lambda y: y * _log(y), lambda m: m, 2, 5)
+        return Family(name, True, False, _poisson, lambda y: y * _log(y), lambda m: m, 3, 5)
     if name == "gamma":
         return Family(name, True, True, _gamma, _log, jnp.ones_like, 10, 0)
     if name == "tweedie" and 1.0 < power < 2.0:
@@ -147,6 +147,6 @@ def family_of(name: str, power: float = 1.5) -> Family:
             lambda y: _tweedie_saturated(y, power),
             lambda m: jnp.exp((2.0 - power) * jnp.log(m)),
             2,
-            5,
+            4,
         )
     raise ValueError(f"no family {name!r} with power {power}")

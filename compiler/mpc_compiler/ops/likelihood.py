@@ -67,9 +67,8 @@ class Problem:
         """Values of rows by their weights."""
         return each if self.weights is None else each * self.weights
 
-    def gradient(self, beta: jax.Array, rows: Fitted) -> jax.Array:
-        """Of the log-likelihood: float64 [p+1]."""
-        score = self.weighted(rows.score)
+    def gradient(self, beta: jax.Array, score: jax.Array) -> jax.Array:
+        """Of the log-likelihood, for weighted scores of rows: float64 [p+1]."""
         g = jnp.concatenate([jnp.sum(score)[None], self.design.back(score)])
         return g if self.penalty is None else g - self.penalty * beta
 

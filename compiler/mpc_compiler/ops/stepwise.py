@@ -117,7 +117,7 @@ def view_at(problem: Problem, beta: jax.Array, chosen: jax.Array) -> View:
     half = 2.0 ** -(problem.bound // 2)
     J = problem.hessian(problem.weighted(fitted.weight))
     d, root = numeric.roots(jnp.diagonal(J), low=-10, gain=problem.bound // 2)
-    u = (problem.gradient(beta, fitted) * half) * d
+    u = (problem.gradient(beta, problem.weighted(fitted.score)) * half) * d
     S = linalg.scale_both(J, d, bound=problem.bound)
     scaled = (beta * (1 / half)) * root
     spread = jnp.ones(())
