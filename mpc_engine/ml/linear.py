@@ -129,7 +129,8 @@ class LogisticRegression(LinearModel):
     """Logistic regression as statsmodels' ``Logit`` fits it: maximum likelihood with an intercept.
 
     ``fit`` only extends the plan: coefficients stay secret until :meth:`reveal`. Inside, a few fixed-Hessian steps
-    (Böhning and Lindsay 1988) are followed by some with fresh Hessians, as long as a secant says; neither the Hessian nor its inverse is ever opened.
+    (Böhning and Lindsay 1988) are followed by some with fresh Hessians, as long as a secant says; neither the Hessian
+    nor its inverse is ever opened.
 
     Parameters
     ----------
