@@ -281,25 +281,25 @@ def _one_hot(party: Replicated, inputs: Sequence[Column], params: Params) -> lis
     return [one_hot(party, number(party, code), params["domain"], flag).reshape(-1, 2)]
 
 
-def _owned(inputs: Sequence[Any], at: int) -> OwnedMatrix:
-    matrix = inputs[at]
-    assert isinstance(matrix, OwnedMatrix)
-    return matrix
+def _owned(inputs: Sequence[Any]) -> list[OwnedMatrix]:
+    """The matrices, which follow the one secret."""
+    matrices = list(inputs[1:])
+    assert all(isinstance(matrix, OwnedMatrix) for matrix in matrices)
+    return matrices
 
 
 def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
     def kernel(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
-        matrix, y = _owned(inputs, 0), number(party, inputs[1]).reshape(*params["shapes"][1], 2)
+        matrices, y = _owned(inputs), number(party, inputs[0]).reshape(*params["shapes"][0], 2)
         bits = shares.FRACTION_BITS if set(params["dtypes"]) == {"float64"} else 0
         rows = {"step": params["step"]} if "step" in params else {}
-        return [multiply(party, matrix, y, bits=bits, **rows).reshape(-1, 2)]
+        return [multiply(party, matrices, y, bits=bits, **rows).reshape(-1, 2)]
 
     return kernel
 
 
 def _owned_gram(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
-    matrices = [_owned(inputs, at) for at in range(1, len(inputs))]
-    made = gram(party, matrices, number(party, inputs[0]), bits=shares.FRACTION_BITS, step=params["step"])
+    made = gram(party, _owned(inputs), number(party, inputs[0]), bits=shares.FRACTION_BITS, step=params["step"])
     return [made.reshape(-1, 2)]
 
 

@@ -35,7 +35,7 @@ def test_integer_products_are_exact(owner: int, n: int, p: int, k: int, step: in
 
         def party(p_: Replicated, x: np.ndarray = x, ys: list[np.ndarray] = ys, es: list[np.ndarray] = es) -> Any:
             matrix = _owned(p_, owner, x)
-            return owned.times(p_, matrix, ys[p_.rank]), owned.transposed_times(p_, matrix, es[p_.rank], step=step)
+            return owned.times(p_, [matrix], ys[p_.rank]), owned.transposed_times(p_, [matrix], es[p_.rank], step=step)
 
         done = run(party)
         wide = x.astype(np.int64)
@@ -55,13 +55,32 @@ def test_fixed_point_products(owner: int) -> None:
 
     def party(p: Replicated) -> Any:
         matrix = _owned(p, owner, fixed[0].astype(np.int32))
-        return owned.times(p, matrix, ys[p.rank], bits=F), owned.transposed_times(p, matrix, es[p.rank], bits=F)
+        return owned.times(p, [matrix], ys[p.rank], bits=F), owned.transposed_times(p, [matrix], es[p.rank], bits=F)
 
     done = run(party)
     for found, truth in zip(zip(*done.results, strict=True), (fixed[0] @ fixed[1], fixed[0].T @ fixed[2]), strict=True):
         assert np.abs(join(list(found)) - truth / 2**F).max() <= 1
     cost = owned.own_cost(owner, 500, 4) + owned.product_cost(1000, bits=F) + owned.product_cost(4, bits=F)
     assert done.cost[1] == cost.bytes_sent
+
+
+def test_matrices_of_several_owners_side_by_side() -> None:
+    rng = np.random.default_rng(8)
+    parts = [rng.integers(-100, 100, (150, width)) for width in (3, 1, 4)]
+    y, e = rng.integers(-(2**40), 2**40, (8, 2)), rng.integers(-(2**40), 2**40, (150, 2))
+    ys, es = split(y, rng), split(e, rng)
+
+    def party(p: Replicated) -> Any:
+        matrices = [_owned(p, owner, part) for owner, part in zip((2, 0, 2), parts, strict=True)]
+        return owned.times(p, matrices, ys[p.rank]), owned.transposed_times(p, matrices, es[p.rank])
+
+    done = run(party)
+    whole = np.concatenate(parts, axis=1)
+    np.testing.assert_array_equal(join([r[0] for r in done.results]), whole @ y)
+    np.testing.assert_array_equal(join([r[1] for r in done.results]), whole.T @ e)
+    sent = [owned.own_cost(owner, *part.shape) for owner, part in zip((2, 0, 2), parts, strict=True)]
+    want = sent[0] + sent[1] + sent[2] + owned.product_cost(300) + owned.product_cost(16)
+    assert done.cost[1] == want.bytes_sent
 
 
 @pytest.mark.parametrize("step", [1, 3, 400])
@@ -108,7 +127,7 @@ def test_what_arrives_is_uniform() -> None:
     """Chi-square of the bytes of all messages; the matrix and the vector are constant."""
     rows = 1 << 14
     x, ys = np.zeros((rows, 8), np.int64), split(np.zeros((8, 4), np.int64), np.random.default_rng(2))
-    done = run(lambda p: owned.times(p, _owned(p, 1, x), ys[p.rank], bits=F))
+    done = run(lambda p: owned.times(p, [_owned(p, 1, x)], ys[p.rank], bits=F))
     tested = 0
     for messages in done.received:
         octets = np.frombuffer(b"".join(m for m in messages if len(m) % 8 == 0), np.uint8)

@@ -200,9 +200,9 @@ def glm_column(node: Apply, table: Table, model: Table, schema: Schema, held: He
     shared, _ = split_features(node)
     place = {name: at + 1 for at, name in enumerate(node.features)}
     total = coef[0]
-    for block in node.blocks:
-        beta = jnp.concatenate(runs(coef, [place[name] for name in block.features]))
-        total = total + owned_matmul(held(block.id, "__matrix"), beta[:, None])[:, 0]
+    if node.blocks:
+        beta = jnp.concatenate(runs(coef, [place[name] for block in node.blocks for name in block.features]))
+        total = total + owned_matmul([held(block.id, "__matrix") for block in node.blocks], beta[:, None])[:, 0]
     if shared:
         beta = jnp.concatenate(runs(coef, [place[name] for name in shared]))
         x = scaler.prescale(matrix_of(table, shared, schema), feature_ranges(shared, schema))

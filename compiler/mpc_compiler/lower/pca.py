@@ -90,7 +90,7 @@ def _product(node: Apply, table: Table, slopes: jax.Array, schema: Schema, held:
     parts = []
     for block in node.blocks:
         mine = jnp.concatenate(runs(slopes, [place[name] for name in block.features]))
-        parts.append(owned_matmul(held(block.id, "__matrix"), mine).T)
+        parts.append(owned_matmul([held(block.id, "__matrix")], mine).T)
     if shared:
         x = scaler.prescale(matrix_of(table, shared, schema), feature_ranges(shared, schema))
         parts.append(jnp.concatenate(runs(slopes, [place[name] for name in shared])).T @ x)

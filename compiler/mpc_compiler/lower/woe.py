@@ -54,10 +54,11 @@ def _totals(
     event = target if table.valid is None else jnp.where(table.valid, target, 0)
     sides = jnp.stack([valid, event], axis=1)
     parts: dict[str, jax.Array] = {}
-    for block in node.blocks:
-        whole = owned_rmatmul(held(block.id, "__matrix"), sides)
-        starts = _starts([sizes[node.features.index(name)] for name in block.features])
-        parts |= {name: whole[a:b] for name, a, b in zip(block.features, starts[:-1], starts[1:], strict=True)}
+    if node.blocks:
+        whole = owned_rmatmul([held(block.id, "__matrix") for block in node.blocks], sides)
+        names = [name for block in node.blocks for name in block.features]
+        starts = _starts([sizes[node.features.index(name)] for name in names])
+        parts = {name: whole[a:b] for name, a, b in zip(names, starts[:-1], starts[1:], strict=True)}
     for name, size in zip(node.features, sizes, strict=True):
         if name not in parts:
             code = table.columns[name].value.astype(jnp.int64)
@@ -122,7 +123,7 @@ def looked_up(node: Apply, table: Table, model: Table, held: Held) -> dict[str, 
     outputs = dict(zip(node.features, node.outputs, strict=True))
     made: dict[str, jax.Array] = {}
     for block in node.blocks:
-        found = owned_matmul(held(block.id, "__matrix"), _spread(block, by_feature))
+        found = owned_matmul([held(block.id, "__matrix")], _spread(block, by_feature))
         made |= {name: found[:, at] for at, name in enumerate(block.features)}
     for j, name in enumerate(node.features):
         if name not in made:

@@ -55,22 +55,18 @@ class Design:
 
     def times(self, beta: jax.Array) -> jax.Array:
         """``X beta`` float64 [n] of secret float64 [p]."""
-        total, at = None, 0
-        for x in self.owned:
-            part = owned_matmul(x, beta[at : at + x.shape[1], None])[:, 0]
-            total, at = part if total is None else total + part, at + x.shape[1]
+        owned = beta.shape[0] - (0 if self.secret is None else self.secret.shape[0])
+        parts = [owned_matmul(self.owned, beta[:owned, None])[:, 0]] if self.owned else []
         if self.secret is not None:
-            part = beta[at:] @ self.secret
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+            parts.append(beta[owned:] @ self.secret)
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def back(self, e: jax.Array) -> jax.Array:
         """``X' e`` float64 [p] of secret float64 [n], truncated once a column."""
         return self._back(e, 1)
 
     def _back(self, e: jax.Array, step: int) -> jax.Array:
-        parts = [owned_rmatmul(x, e[:, None], step=step)[:, 0] for x in self.owned]
+        parts = [owned_rmatmul(self.owned, e[:, None], step=step)[:, 0]] if self.owned else []
         if self.secret is not None:
             parts.append(_every(self.secret, step) @ e)
         return jnp.concatenate(parts)
@@ -93,7 +89,7 @@ class Design:
         if not self.owned:
             return below
         weighted = (secret * weights).T
-        cross = jnp.concatenate([owned_rmatmul(x, weighted, step=step) for x in self.owned])
+        cross = owned_rmatmul(self.owned, weighted, step=step)
         upper = jnp.concatenate([owned_gram(weights, self.owned, step=step), cross], axis=1)
         return jnp.concatenate([upper, jnp.concatenate([cross.T, below], axis=1)])
 

@@ -90,7 +90,7 @@ class Bins:
 
     def sums(self, values: jax.Array) -> jax.Array:
         """Sums by bin: [F, K, c] of float64 [n, c]."""
-        parts = [owned_rmatmul(x, values) for x in self.owned]
+        parts = [owned_rmatmul(self.owned, values)] if self.owned else []
         if self.secret is not None:
             parts.append(ring_matmul(self.secret, values))
         return jnp.concatenate(parts).reshape(self.features, self.count, values.shape[1])
@@ -98,15 +98,11 @@ class Bins:
     def picked(self, flags: jax.Array) -> jax.Array:
         """Of each row, the flag of its bin, summed over features: int64 [n, c] of int64 [F, K, c]."""
         flat = flags.reshape(self.features * self.count, flags.shape[2])
-        total, at = None, 0
-        for x in self.owned:
-            part = owned_matmul(x, flat[at : at + x.shape[1]])
-            total, at = part if total is None else total + part, at + x.shape[1]
+        owned = flat.shape[0] - (0 if self.secret is None else self.secret.shape[0])
+        parts = [owned_matmul(self.owned, flat[:owned])] if self.owned else []
         if self.secret is not None:
-            part = self.secret.T @ flat[at:]
-            total = part if total is None else total + part
-        assert total is not None
-        return total
+            parts.append(self.secret.T @ flat[owned:])
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
 class Trees(NamedTuple):

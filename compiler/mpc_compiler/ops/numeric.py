@@ -338,11 +338,11 @@ def _basis(t: jax.Array) -> jax.Array:
     return rows
 
 
-def _folded(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """(x < 0, Chebyshev basis of min(|x|, clip))."""
-    negative = x < 0
-    size = jnp.where(negative, -x, x)
-    return negative, _basis(jnp.where(size > _CLIP, _CLIP, size) * _SLOPE - 1.0)
+def _folded(x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """(x < 0, min(x, 0), Chebyshev basis of min(|x|, clip)), by comparisons and choices in one batch each."""
+    flags = x[None] < jnp.asarray([0.0, -_CLIP, _CLIP]).reshape((-1,) + (1,) * x.ndim)
+    below, low, high = jnp.where(flags, jnp.stack([x, x + _CLIP, x - _CLIP]), 0.0)
+    return flags[0], below, _basis((_CLIP + high + low - 2.0 * below) * _SLOPE - 1.0)
 
 
 def _combine(function: Callable[[NDArray[np.float64]], NDArray[np.float64]], basis: jax.Array) -> jax.Array:
@@ -363,7 +363,7 @@ def sigmoid(x: jax.Array) -> jax.Array:
     >>> sigmoid(jnp.array([0.0, 2.0, -30.0])).round(4)
     Array([0.5   , 0.8808, 0.    ], dtype=float64)
     """
-    negative, basis = _folded(x)
+    negative, _, basis = _folded(x)
     tail = jnp.maximum(_combine(_lower_tail, basis), 0.0)
     return jnp.where(negative, tail, 1.0 - tail)
 
@@ -374,7 +374,6 @@ def sigmoid_and_softplus(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     >>> [v.round(4).tolist() for v in sigmoid_and_softplus(jnp.array([0.0, 20.0]))]
     [[0.5, 1.0], [0.6931, 20.0]]
     """
-    negative, basis = _folded(x)
+    negative, below, basis = _folded(x)
     tail = _combine(_lower_tail, basis)
-    probability, linear = jnp.where(negative[None], jnp.stack([tail, jnp.zeros_like(x)]), jnp.stack([1.0 - tail, x]))
-    return probability, linear + _combine(_log1p_exp, basis)
+    return jnp.where(negative, tail, 1.0 - tail), x - below + _combine(_log1p_exp, basis)

@@ -21,37 +21,50 @@ def _kind(*avals: core.ShapedArray) -> Any:
     return jnp.result_type(*(aval.dtype for aval in avals))
 
 
-def _matmul_plain(x: Array, y: Array) -> list[Array]:
+def _side_by_side(matrices: Sequence[Array], step: int = 1) -> Array:
+    return jnp.concatenate([matrix[::step] for matrix in matrices], axis=1)
+
+
+def _product(x: Array, y: Array) -> list[Array]:
     kind = jnp.result_type(x.dtype, y.dtype)
     return [x.astype(kind) @ y.astype(kind)]
 
 
-def _rmatmul_plain(x: Array, y: Array, step: int) -> list[Array]:
-    return _matmul_plain(x[::step].T, y)
+def _matmul_plain(y: Array, *matrices: Array) -> list[Array]:
+    return _product(_side_by_side(matrices), y)
+
+
+def _rmatmul_plain(y: Array, *matrices: Array, step: int) -> list[Array]:
+    return _product(_side_by_side(matrices, step).T, y)
 
 
 def _gram_plain(weights: Array, *matrices: Array, step: int) -> list[Array]:
-    x = jnp.concatenate([matrix[::step] for matrix in matrices], axis=1)
+    x = _side_by_side(matrices, step)
     return [x.T @ (x * weights[:, None])]
 
 
-def _product_cost(results: int, work: int, x: core.ShapedArray, y: core.ShapedArray) -> Cost:
-    fixed = x.dtype == jnp.float64 and y.dtype == jnp.float64
+def _product_cost(results: int, work: int, avals: Avals) -> Cost:
+    fixed = all(aval.dtype == jnp.float64 for aval in avals)
     return Cost(2 if fixed else 1, (_TRUNCATED if fixed else _PRODUCT) * results, work)
 
 
+def _width(matrices: Avals) -> int:
+    return sum(aval.shape[1] for aval in matrices)
+
+
 def _matmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
-    x, y = avals
-    return _product_cost(x.shape[0] * y.shape[1], x.size * y.shape[1], x, y)
+    y, *matrices = avals
+    rows = matrices[0].shape[0]
+    return _product_cost(rows * y.shape[1], rows * y.size, avals)
 
 
 def _rmatmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
-    x, y = avals
-    return _product_cost(x.shape[1] * y.shape[1], x.shape[1] * y.size, x, y)
+    y, *matrices = avals
+    return _product_cost(_width(matrices) * y.shape[1], _width(matrices) * y.size, avals)
 
 
 def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
-    width, rows = sum(aval.shape[1] for aval in avals[1:]), avals[0].shape[0]
+    width, rows = _width(avals[1:]), avals[0].shape[0]
     blocks, upper = -(-rows // max(1, (1 << 21) // max(width, 1))), width * (width + 1) // 2
     return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + upper), rows * upper)
 
@@ -59,28 +72,28 @@ def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -
 _matmul_p = define(
     "owned_matmul",
     _matmul_plain,
-    lambda x, y: [core.ShapedArray((x.shape[0], y.shape[1]), _kind(x, y))],
+    lambda y, *xs: [core.ShapedArray((xs[0].shape[0], y.shape[1]), _kind(y, *xs))],
 )
 _rmatmul_p = define(
     "owned_rmatmul",
     _rmatmul_plain,
-    lambda x, y, step: [core.ShapedArray((x.shape[1], y.shape[1]), _kind(x, y))],
+    lambda y, *xs, step: [core.ShapedArray((_width(xs), y.shape[1]), _kind(y, *xs))],
 )
 _gram_p = define(
     "owned_gram",
     _gram_plain,
-    lambda w, *xs, step: [core.ShapedArray((sum(x.shape[1] for x in xs),) * 2, _kind(w, *xs))],
+    lambda w, *xs, step: [core.ShapedArray((_width(xs),) * 2, _kind(w, *xs))],
 )
 
 
-def owned_matmul(x: Array, y: Array) -> Array:
-    """``x @ y`` where a computing party knows `x`.
+def owned_matmul(matrices: Sequence[Array], y: Array) -> Array:
+    """``X @ y`` of all columns of matrices that computing parties know.
 
     Parameters
     ----------
-    x : Array
-        [n, p], int64 or float64: an input of the program that its owner keeps in the clear. Reading it in any other
-        way than by these primitives is an error of the program.
+    matrices : sequence of Array
+        [n, p_i], all int64 or all float64: inputs of the program that their owners keep in the clear; X is all of them
+        side by side. Reading them in any other way than by these primitives is an error of the program.
     y : Array
         [p, k], int64 or float64, secret.
 
@@ -91,28 +104,28 @@ def owned_matmul(x: Array, y: Array) -> Array:
 
     Notes
     -----
-    24 bytes a result under ``aby3``, 36 with truncation; nothing for `x`.
+    24 bytes a result under ``aby3``, 36 with truncation; nothing for the matrices.
 
     Examples
     --------
     >>> import numpy as np
-    >>> owned_matmul(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])).tolist()
+    >>> owned_matmul([np.array([[1.0]]), np.array([[2.0]])], np.array([[3.0], [4.0]])).tolist()
     [[11.0]]
     """
-    out: Array = _matmul_p.bind(jnp.asarray(x), jnp.asarray(y))[0]
+    out: Array = _matmul_p.bind(jnp.asarray(y), *(jnp.asarray(x) for x in matrices))[0]
     return out
 
 
-def owned_rmatmul(x: Array, y: Array, *, step: int = 1) -> Array:
-    """``x[::step].T @ y`` where a computing party knows `x`: [p, k] of [n, p] and [m, k]. See `owned_matmul`.
+def owned_rmatmul(matrices: Sequence[Array], y: Array, *, step: int = 1) -> Array:
+    """``X[::step].T @ y`` likewise: [p, k] of [n, p_i] and [m, k].
 
     Examples
     --------
     >>> import numpy as np
-    >>> owned_rmatmul(np.array([[1], [1]]), np.array([[3.0], [4.0]])).tolist()
+    >>> owned_rmatmul([np.array([[1], [1]])], np.array([[3.0], [4.0]])).tolist()
     [[7.0]]
     """
-    out: Array = _rmatmul_p.bind(jnp.asarray(x), jnp.asarray(y), step=step)[0]
+    out: Array = _rmatmul_p.bind(jnp.asarray(y), *(jnp.asarray(x) for x in matrices), step=step)[0]
     return out
 
 

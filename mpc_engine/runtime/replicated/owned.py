@@ -12,7 +12,7 @@ and multiplied at a third of its work. Araki et al., CCS 2016, for the resharing
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,15 +143,16 @@ def _spread(block: slice, step: int) -> slice:
     return slice(block.start * step, block.stop * step, step)
 
 
-def times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pairs:
-    """Multiply an owned matrix with a secret one. Cost: :func:`product_cost` of ``rows * k``.
+def times(party: Replicated, matrices: Sequence[OwnedMatrix], y: Pairs, *, bits: int = 0) -> Pairs:
+    """Multiply owned matrices, side by side, with a secret one. Cost: :func:`product_cost` of ``rows * k``.
 
     Parameters
     ----------
     party : Replicated
-    x : OwnedMatrix
-        [n, p].
+    matrices : sequence of OwnedMatrix
+        [n, p_i]; at least one.
     y : ndarray of uint64, shape [p, k, 2]
+        p is the sum of the p_i, in their order.
     bits : int
         Fraction bits that the product shall lose, 0 to 32; see :func:`~.truncate.truncate` for the range.
 
@@ -159,35 +160,44 @@ def times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0) -> Pair
     -------
     ndarray of uint64, shape [n, k, 2]
     """
-    side = _side(party, x.owner, y)
-    part = np.concatenate([_multiplied(x.rows(block), side) for block in _blocks(x.shape)] or [side[:0]])
-    return _finished(party, part, bits)
+    total, at = np.zeros((matrices[0].shape[0], y.shape[1]), np.uint64), 0
+    for x in matrices:
+        side = _side(party, x.owner, y[at : at + x.shape[1]])
+        at += x.shape[1]
+        for block in _blocks(x.shape):
+            total[block] += _multiplied(x.rows(block), side)
+    return _finished(party, total, bits)
 
 
-def transposed_times(party: Replicated, x: OwnedMatrix, y: Pairs, *, bits: int = 0, step: int = 1) -> Pairs:
-    """Multiply the transpose of an owned matrix with a secret one. Cost: :func:`product_cost` of ``p * k``.
+def transposed_times(
+    party: Replicated, matrices: Sequence[OwnedMatrix], y: Pairs, *, bits: int = 0, step: int = 1
+) -> Pairs:
+    """Multiply the transpose of owned matrices, side by side, with a secret one. Cost: :func:`product_cost` of ``p k``.
 
     Parameters
     ----------
     party : Replicated
-    x : OwnedMatrix
-        [n, p].
+    matrices : sequence of OwnedMatrix
+        [n, p_i]; at least one.
     y : ndarray of uint64, shape [m, k, 2]
     bits : int
         See :func:`times`.
     step : int
-        The m rows of `y` belong to the rows 0, step, 2 step .. of `x`.
+        The m rows of `y` belong to the rows 0, step, 2 step .. of the matrices.
 
     Returns
     -------
     ndarray of uint64, shape [p, k, 2]
         Sums over rows, truncated once.
     """
-    side = np.ascontiguousarray(_side(party, x.owner, y).T)
-    total = np.zeros((side.shape[0], x.shape[1]), np.uint64)
-    for block in _blocks((side.shape[1], x.shape[1])):
-        total += _multiplied(np.ascontiguousarray(side[:, block]), x.rows(_spread(block, step)))
-    return _finished(party, np.ascontiguousarray(total.T), bits)
+    parts = []
+    for x in matrices:
+        side = np.ascontiguousarray(_side(party, x.owner, y).T)
+        total = np.zeros((side.shape[0], x.shape[1]), np.uint64)
+        for block in _blocks((side.shape[1], x.shape[1])):
+            total += _multiplied(np.ascontiguousarray(side[:, block]), x.rows(_spread(block, step)))
+        parts.append(total.T)
+    return _finished(party, np.concatenate(parts), bits)
 
 
 def product_cost(size: int, *, bits: int = 0) -> PartyCost:
