@@ -282,15 +282,13 @@ def _one_hot(party: Replicated, inputs: Sequence[Column], params: Params) -> lis
 
 
 def _owned(inputs: Sequence[Any]) -> list[OwnedMatrix]:
-    """The matrices, which follow the one secret."""
-    matrices = list(inputs[1:])
-    assert all(isinstance(matrix, OwnedMatrix) for matrix in matrices)
-    return matrices
+    assert all(isinstance(matrix, OwnedMatrix) for matrix in inputs)
+    return list(inputs)
 
 
 def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
     def kernel(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
-        matrices, y = _owned(inputs), number(party, inputs[0]).reshape(*params["shapes"][0], 2)
+        matrices, y = _owned(inputs[1:]), number(party, inputs[0]).reshape(*params["shapes"][0], 2)
         bits = shares.FRACTION_BITS if set(params["dtypes"]) == {"float64"} else 0
         rows = {"step": params["step"]} if "step" in params else {}
         return [multiply(party, matrices, y, bits=bits, **rows).reshape(-1, 2)]
@@ -299,7 +297,9 @@ def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
 
 
 def _owned_gram(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
-    made = gram(party, _owned(inputs), number(party, inputs[0]), bits=shares.FRACTION_BITS, step=params["step"])
+    weights = number(party, inputs[0]) if params["weighted"] else None
+    matrices = _owned(inputs[1:] if params["weighted"] else inputs)
+    made = gram(party, matrices, weights, bits=shares.FRACTION_BITS, step=params["step"])
     return [made.reshape(-1, 2)]
 
 

@@ -105,6 +105,24 @@ def test_weighted_products_of_several_owners(step: int, monkeypatch: pytest.Monk
     assert done.cost[1] == want.bytes_sent
 
 
+@pytest.mark.parametrize("step", [1, 3])
+def test_products_of_columns_of_several_owners(step: int) -> None:
+    rng = np.random.default_rng(6)
+    parts = [rng.normal(size=(400, 3)), rng.normal(size=(400, 2)), rng.normal(size=(400, 2)), np.ones((400, 1))]
+    fixed = [np.rint(v * 2**F).astype(np.int64) for v in parts]
+
+    def party(p: Replicated) -> Any:
+        matrices = [_owned(p, owner, x) for owner, x in zip((0, 2, 1, 0), fixed, strict=True)]
+        return owned.gram(p, matrices, None, bits=F, step=step)
+
+    done = run(party)
+    whole = np.concatenate(fixed, axis=1)[::step].astype(object)
+    assert np.abs(join(done.results) - (whole.T @ whole).astype(float) / 2**F).max() <= 1
+    costs = [owned.own_cost(o, 400, x.shape[1]) for o, x in zip((0, 2, 1, 0), fixed, strict=True)]
+    want = costs[0] + costs[1] + costs[2] + costs[3] + owned.gram_cost(len(whole), 8, weighted=False)
+    assert done.cost[1] == want.bytes_sent
+
+
 @pytest.mark.parametrize("native", [True, False])
 def test_the_party_before_the_owner_keeps_a_seed_alone(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """It makes the same rows whenever it reads some, and the party after the owner holds the rest of the matrix."""

@@ -73,8 +73,17 @@ class Problem:
         return g if self.penalty is None else g - self.penalty * beta
 
     def hessian(self, weight: jax.Array, *, step: int = 1) -> jax.Array:
-        """Expected and negative, for weights of rows: float64 [p+1, p+1]. With a `step`, from every `step`-th row."""
-        J = self.design.gram(weight, step=step)
+        """Expected and negative, for weighted weights of rows: float64 [p+1, p+1].
+
+        With a `step`, from every `step`-th row.
+        """
+        return self._penalised(self.design.gram(weight, step=step))
+
+    def null_hessian(self, q: jax.Array, *, step: int = 1) -> jax.Array:
+        """The same where all rows have the weight q."""
+        return self._penalised(self.design.gram(self.weights, step=step) * q)
+
+    def _penalised(self, J: jax.Array) -> jax.Array:
         return J if self.penalty is None else J + jnp.diag(self.penalty)
 
 

@@ -67,8 +67,7 @@ def maximise(problem: Problem, intercept: jax.Array, q: jax.Array) -> State:
         that the inverse is that of the maximum's Hessian.
     """
     step = sampled.sample_step(problem)
-    ones = jnp.ones(problem.design.rows)
-    K = problem.hessian(problem.weighted(ones) * q, step=step)
+    K = problem.null_hessian(q, step=step)
     missing = sampled.missing(problem, K, q) if step > 1 else None
     K = K if missing is None else K + missing
     first, d, quality = linalg.inverse_spd(K, bound=problem.bound)
@@ -101,8 +100,7 @@ def maximise(problem: Problem, intercept: jax.Array, q: jax.Array) -> State:
 
 def maximise_penalised(problem: Problem, intercept: jax.Array, q: jax.Array) -> State:
     """Maximise Firth's penalised likelihood: whole steps, each with its own Hessian."""
-    ones = jnp.ones(problem.design.rows)
-    first, d, quality = linalg.inverse_spd(problem.hessian(problem.weighted(ones) * q), bound=problem.bound)
+    first, d, quality = linalg.inverse_spd(problem.null_hessian(q), bound=problem.bound)
 
     def move(_: jax.Array, state: State) -> State:
         fitted, likelihood = problem.at(state.beta)

@@ -38,9 +38,9 @@ def _rmatmul_plain(y: Array, *matrices: Array, step: int) -> list[Array]:
     return _product(_side_by_side(matrices, step).T, y)
 
 
-def _gram_plain(weights: Array, *matrices: Array, step: int) -> list[Array]:
-    x = _side_by_side(matrices, step)
-    return [x.T @ (x * weights[:, None])]
+def _gram_plain(*given: Array, step: int, weighted: bool) -> list[Array]:
+    x = _side_by_side(given[weighted:], step)
+    return [x.T @ (x * given[0][:, None] if weighted else x)]
 
 
 def _product_cost(results: int, work: int, avals: Avals) -> Cost:
@@ -64,8 +64,12 @@ def _rmatmul_cost(protocol: str, link: Link | None, avals: Avals, params: Params
 
 
 def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -> Cost:
-    width, rows = _width(avals[1:]), avals[0].shape[0]
+    weighted, step = params["weighted"], params["step"]
+    matrices = avals[weighted:]
+    width, rows = _width(matrices), -(-matrices[0].shape[0] // step)
     blocks, upper = -(-rows // max(1, (1 << 21) // max(width, 1))), width * (width + 1) // 2
+    if not weighted:
+        return Cost(2, _TRUNCATED * upper, rows * upper)
     return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + upper), rows * upper)
 
 
@@ -82,7 +86,7 @@ _rmatmul_p = define(
 _gram_p = define(
     "owned_gram",
     _gram_plain,
-    lambda w, *xs, step: [core.ShapedArray((_width(xs),) * 2, _kind(w, *xs))],
+    lambda *given, step, weighted: [core.ShapedArray((_width(given[weighted:]),) * 2, _kind(*given))],
 )
 
 
@@ -129,13 +133,13 @@ def owned_rmatmul(matrices: Sequence[Array], y: Array, *, step: int = 1) -> Arra
     return out
 
 
-def owned_gram(weights: Array, matrices: Sequence[Array], *, step: int = 1) -> Array:
+def owned_gram(weights: Array | None, matrices: Sequence[Array], *, step: int = 1) -> Array:
     """``X.T @ diag(weights) @ X`` of all columns of matrices that computing parties know.
 
     Parameters
     ----------
-    weights : Array
-        float64 [m], secret.
+    weights : Array or None
+        float64 [m], secret; None: all 1.
     matrices : sequence of Array
         float64 [n, p_i]; X is all of them side by side.
     step : int
@@ -148,7 +152,8 @@ def owned_gram(weights: Array, matrices: Sequence[Array], *, step: int = 1) -> A
 
     Notes
     -----
-    36 bytes for each weighted element; nothing for sums over rows. Error at most ``2**-18 * (1 + sum of abs(x))``.
+    36 bytes for each weighted element; nothing for sums over rows, nor for rows without
+    weights. Error at most ``2**-18 * (1 + sum of abs(x))``.
 
     Examples
     --------
@@ -156,7 +161,8 @@ def owned_gram(weights: Array, matrices: Sequence[Array], *, step: int = 1) -> A
     >>> owned_gram(np.array([0.5, 0.5]), [np.array([[1.0], [1.0]]), np.array([[0.0], [2.0]])]).tolist()
     [[1.0, 1.0], [1.0, 2.0]]
     """
-    out: Array = _gram_p.bind(jnp.asarray(weights), *(jnp.asarray(x) for x in matrices), step=step)[0]
+    given = [*([] if weights is None else [weights]), *matrices]
+    out: Array = _gram_p.bind(*map(jnp.asarray, given), step=step, weighted=weights is not None)[0]
     return out
 
 

@@ -57,11 +57,14 @@ class OwnedMatrix:
     part : ndarray of integers, shape [rows, columns], or Substream
         What this party multiplies by: the matrix itself at its owner (of any integer type), U mod 2^64 at the party
         after it, and at the party before it what makes R.
+    mask : Substream or None
+        What makes R, at the owner.
     """
 
     owner: int
     shape: tuple[int, int]
     part: NDArray[Any] | Substream
+    mask: Substream | None = None
 
     def rows(self, block: slice) -> NDArray[np.uint64]:
         """Return some rows of this party's part mod 2^64, contiguous: ndarray of uint64, shape [chosen, columns]."""
@@ -100,12 +103,13 @@ def own(party: Replicated, owner: int, values: NDArray[np.integer[Any]] | None, 
     if party.rank == owner:
         if values is None or values.shape != shape:
             raise ValueError(f"the owner must give values of shape {shape}")
-        mask = OwnedMatrix(owner, shape, party.substream(owner))
+        stream = party.substream(owner)
+        mask = OwnedMatrix(owner, shape, stream)
         for number, block in enumerate(_blocks(shape)):
             if number >= _AHEAD:
                 party.recv((owner + 1) % 3, 0)
             party.send((owner + 1) % 3, (_ring(values[block]) - mask.rows(block)).reshape(-1))
-        return OwnedMatrix(owner, shape, values)
+        return OwnedMatrix(owner, shape, values, stream)
     if party.rank == (owner - 1) % 3:
         return OwnedMatrix(owner, shape, party.substream(owner))
     part = np.empty(shape, np.uint64)
@@ -211,7 +215,7 @@ def product_cost(size: int, *, bits: int = 0) -> PartyCost:
     return fixed_multiply_cost(size) if bits else multiply_cost(size)
 
 
-def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits: int, step: int = 1) -> Pairs:
+def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs | None, *, bits: int, step: int = 1) -> Pairs:
     """The weighted products of all columns with each other, X' diag(w) X. Cost: :func:`gram_cost`.
 
     Parameters
@@ -219,8 +223,8 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits
     party : Replicated
     matrices : list of OwnedMatrix
         [n, p_i] each, with `bits` fraction bits.
-    weights : ndarray of uint64, shape [m, 2]
-        With `bits` fraction bits.
+    weights : ndarray of uint64, shape [m, 2], or None
+        With `bits` fraction bits; None: all 1.
     bits : int
         Fraction bits of everything, 1 to 32.
     step : int
@@ -230,7 +234,8 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits
     -------
     ndarray of uint64, shape [p, p, 2]
         p is the sum of the p_i, in their order; `bits` fraction bits. Rows are weighted first and rounded to `bits`, so
-        an element is within ``2**-bits * (1 + sum of abs(x))`` of the exact one. Symmetric.
+        an element is within ``2**-bits * (1 + sum of abs(x))`` of the exact one; within ``2**-bits`` without weights.
+        Symmetric.
 
     Notes
     -----
@@ -239,9 +244,13 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits
     """
     width = sum(matrix.shape[1] for matrix in matrices)
     total = np.zeros((width, width), np.uint64)
-    for block in _blocks((len(weights), width)):
-        held = [matrix.rows(_spread(block, step)) for matrix in matrices]
-        scaled = _weighted(party, matrices, held, weights[block], bits)
+    for block in _blocks((-(-matrices[0].shape[0] // step), width)):
+        chosen = _spread(block, step)
+        held = [matrix.rows(chosen) for matrix in matrices]
+        if weights is None:
+            scaled = _shared(party, matrices, held, chosen)
+        else:
+            scaled = _weighted(party, matrices, held, weights[block], bits)
         first = 0
         for matrix, rows in zip(matrices, held, strict=True):
             _add_upper(total, first, rows, _side(party, matrix.owner, scaled))
@@ -251,6 +260,20 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs, *, bits
     whole = np.empty((width, width, 2), np.uint64)
     whole[upper], whole[upper[::-1]] = found, found
     return whole
+
+
+def _shared(party: Replicated, matrices: list[OwnedMatrix], held: list[NDArray[np.uint64]], block: slice) -> Pairs:
+    """Rows of all matrices, as pairs [rows, p, 2] of their sharing: R, U and 0 from the owner's component on."""
+    parts = []
+    for matrix, rows in zip(matrices, held, strict=True):
+        if matrix.mask is not None:
+            mask = OwnedMatrix(matrix.owner, matrix.shape, matrix.mask).rows(block)
+            pair = mask, rows - mask
+        else:
+            nothing = np.zeros_like(rows)
+            pair = (rows, nothing) if party.rank == (matrix.owner + 1) % 3 else (nothing, rows)
+        parts.append(np.stack(pair, axis=-1))
+    return np.concatenate(parts, axis=1)
 
 
 def _weighted(
@@ -271,8 +294,8 @@ def _add_upper(total: NDArray[np.uint64], first: int, rows: NDArray[np.uint64], 
         total[start : start + len(panel), start:] += _multiplied(panel, np.ascontiguousarray(scaled[:, start:]))
 
 
-def gram_cost(rows: int, columns: int) -> PartyCost:
-    """Return what :func:`gram` of so many weights costs with truncation.
+def gram_cost(rows: int, columns: int, *, weighted: bool = True) -> PartyCost:
+    """Return what :func:`gram` of so many rows costs with truncation.
 
     Examples
     --------
@@ -280,7 +303,7 @@ def gram_cost(rows: int, columns: int) -> PartyCost:
     PartyCost(rounds=4, bytes_sent=(120660, 120660, 120660))
     """
     cost = PartyCost(0, (0, 0, 0))
-    for block in _blocks((rows, columns)):
+    for block in _blocks((rows if weighted else 0, columns)):
         cost += fixed_multiply_cost((block.stop - block.start) * columns)
     return cost + fixed_multiply_cost(columns * (columns + 1) // 2)
 
