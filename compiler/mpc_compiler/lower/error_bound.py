@@ -18,6 +18,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from fractions import Fraction
 
 from mpc_compiler.check import expr_type, rows_of, schema_of
 from mpc_compiler.check.division import divisor_bounds, plan_division
@@ -237,7 +238,7 @@ def _passed(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
 
 def _times(size: float, error: float) -> float:
     """Nothing is off by nothing, even if there is no bound for what it is multiplied by."""
-    return size * error if size else 0.0
+    return size * error if size and error else 0.0
 
 
 def _multiplied(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
@@ -256,8 +257,9 @@ def _multiplied(found: _Expression, expr: Call, errors: Sequence[float]) -> floa
 def _scaled(found: _Expression, arg: Expr, error: float, constant: float, *, inverse: bool) -> float:
     """A product with a public constant, or a quotient by one."""
     dtype, ratio = found.type(arg), fraction_of(constant)
-    factor = 1 / ratio if inverse else ratio
-    off = abs(float(factor) - (1 / constant if inverse else constant)) * _largest(dtype)
+    written = Fraction(repr(constant))
+    factor, meant = (1 / ratio, 1 / written) if inverse else (ratio, written)
+    off = float(abs(factor - meant)) * _largest(dtype)
     if (factor / dtype.unit).denominator == 1 and abs(factor) <= _SMALL:
         return _times(abs(float(factor)), error) + off
     exact = factor / dtype.unit
