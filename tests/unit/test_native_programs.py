@@ -12,7 +12,7 @@ import pytest
 from jax import lax
 from jax.experimental import enable_x64
 
-from mpc_compiler.ops.primitives import compare, decode_fixed, encode_fixed
+from mpc_compiler.ops.primitives import compare, decode_fixed, encode_fixed, scaled_matmul
 from mpc_compiler.partition import EITHER, TOGETHER, KernelRegion, partition
 from mpc_engine.runtime.kernels import Values, run_kernel
 from mpc_engine.runtime.on_demand import OnDemand
@@ -181,3 +181,18 @@ def test_every_kind_and_every_local_primitive_has_been_run() -> None:
     ]
     assert {call.kind for call in calls} >= TOGETHER | {"low_bits", "floor", "shift", "shift_right", "local"}
     assert {call.primitive for call in calls} >= EITHER - {"prefix_sum", "expand_dims"}
+
+
+def test_scaled_products_are_truncated_once() -> None:
+    known = F[40:52].reshape(3, 4)
+
+    def fn(x: Any) -> list[Any]:
+        a, b = x[:12].reshape(3, 4), x[20:28].reshape(4, 2)
+        return [scaled_matmul(a, b, shift=8), scaled_matmul(a, b, shift=14), a @ b, scaled_matmul(known, b, shift=8)]
+
+    found, measured = run(fn, (F,))
+    exact = F[:12].reshape(3, 4) @ F[20:28].reshape(4, 2)
+    by_known = known @ F[20:28].reshape(4, 2) / 2**8
+    for got, want in zip(found, (exact / 2**8, exact / 2**14, exact, by_known), strict=True):
+        assert np.abs(got - want).max() <= UNIT
+    assert [cost[1] for region, cost in measured if region.calls[0].kind == "fixed_multiply"] == [36 * 6] * 3

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mpc_compiler.ops import numeric
+from mpc_compiler.ops.product import scaled_matmul
 
 __all__ = [
     "GUARD",
@@ -49,7 +50,7 @@ def newton_schulz(J: jax.Array, start: jax.Array, *, steps: int) -> jax.Array:
            [0., 2.]], dtype=float64)
     """
     one = eye(J.shape[0])
-    done: jax.Array = jax.lax.fori_loop(0, steps, lambda _, X: X + (X @ (one - J @ X)) * 2.0**-GUARD, start)
+    done: jax.Array = jax.lax.fori_loop(0, steps, lambda _, X: X + scaled_matmul(X, one - J @ X, shift=GUARD), start)
     return done
 
 
@@ -76,14 +77,19 @@ _SURE = 5
 """Steps from a residual of 1/2 to one of 2**-32."""
 
 
+_SIXTEENTHS = 4
+"""Factors are whole when times ``2**4``: products with them are local."""
+
+
 @cache
 def _factors(least: float) -> NDArray[np.float64]:
-    """Public factors that bring eigenvalues from ``[least, 1]`` to within 1/2 of 1."""
+    """Public factors, in sixteenths, that bring eigenvalues from ``[least, 1]`` to within 1/2 of 1."""
     factors = []
     while least <= 0.5:
-        factor = 2.0 / (1.0 + least * (2.0 - least))
-        factors.append(factor)
-        least = 2.0 - factor
+        whole = np.floor(32.0 / (1.0 + least * (2.0 - least)))
+        factors.append(whole)
+        factor = whole / 16.0
+        least = min(factor * least * (2.0 - least), 2.0 - factor)
     return np.asarray(factors)
 
 
@@ -115,9 +121,9 @@ def inverse(J: jax.Array, start: jax.Array, *, least: float) -> jax.Array:
     two = 2.0 * eye(J.shape[0])
 
     def scaled(X: jax.Array, factor: jax.Array) -> tuple[jax.Array, None]:
-        return (X @ (two - J @ X)) * factor, None
+        return scaled_matmul(X, factor * (two - J @ X), shift=GUARD + _SIXTEENTHS), None
 
-    near, _ = jax.lax.scan(scaled, start, jnp.asarray(_factors(least) * 2.0**-GUARD))
+    near, _ = jax.lax.scan(scaled, start, jnp.asarray(_factors(least)))
     return newton_schulz(J, near, steps=_SURE)
 
 

@@ -42,6 +42,8 @@ class State(NamedTuple):
     """Inverse of the scaled Hessian used last."""
     d: jax.Array
     """Its scaling."""
+    step: jax.Array
+    """``d / 2**(bound / 2)``: coarser, and enough for steps."""
     quality: jax.Array
     """``max |JX - I|``."""
     decrement: jax.Array
@@ -132,7 +134,7 @@ def _start(problem: Problem, intercept: jax.Array, X: jax.Array, d: jax.Array, q
     eta = eta if problem.offset is None else eta + problem.offset
     fitted = problem.family.fitted(eta, problem.y)
     null = problem.likelihood(beta, fitted)
-    state = State(beta, X, d, quality, quality, null, null)
+    state = State(beta, X, d, _for_steps(problem, d), quality, quality, null, null)
     return _At(state, eta, problem.weighted(fitted.score), problem.weighted(fitted.weight))
 
 
@@ -169,10 +171,9 @@ def _moved(problem: Problem, state: State, score: jax.Array) -> State:
 
 def _newton_step(problem: Problem, state: State, g: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Newton step ``D X D g / 2**bound`` and its squared decrement ``g' D X D g / 2**bound``."""
-    half = 2.0 ** -(problem.bound // 2)
-    scaled = (g * half) * state.d
+    scaled = g * state.step
     move = state.X @ scaled
-    return (move * state.d) * half, scaled @ move
+    return move * state.step, scaled @ move
 
 
 def _with_hessian(problem: Problem, state: State, J: jax.Array, start: jax.Array, *, least: float) -> State:
@@ -195,4 +196,8 @@ def _with_hessian(problem: Problem, state: State, J: jax.Array, start: jax.Array
         X = linalg.inverse(scaled, start, least=least)
         return state._replace(X=X, quality=linalg.residual(scaled, X))
     X, d, quality = linalg.inverse_spd(J, bound=problem.bound)
-    return state._replace(X=X, d=d, quality=quality)
+    return state._replace(X=X, d=d, step=_for_steps(problem, d), quality=quality)
+
+
+def _for_steps(problem: Problem, d: jax.Array) -> jax.Array:
+    return d * 2.0 ** -(problem.bound // 2)

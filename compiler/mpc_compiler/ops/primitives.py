@@ -18,7 +18,7 @@ from mpc_compiler.ops.fixed import FIXED, decode_fixed, encode_fixed
 from mpc_compiler.ops.lookup import LOOKUPS, lookup
 from mpc_compiler.ops.movers import MOVERS, compact, sort_rows
 from mpc_compiler.ops.owned import OWNED
-from mpc_compiler.ops.product import PRODUCTS, ring_matmul
+from mpc_compiler.ops.product import PRODUCTS, ring_matmul, scaled_matmul
 from mpc_compiler.ops.rational import RATIONAL, fraction_of, rational_error, times_rational
 from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
 from mpc_compiler.ops.transcendental import TRANSCENDENTAL, bounded_exp, bounded_log
@@ -42,6 +42,7 @@ __all__ = [
     "prefix_sum",
     "rational_error",
     "ring_matmul",
+    "scaled_matmul",
     "segment_scan",
     "sort_rows",
     "times_rational",

@@ -251,6 +251,9 @@ class _Cutter:
             given = [None, 1 / np.asarray(given[1])]
         if name in ("mul", "div", "dot_general") and dtype_of(eqn.outvars[0]) == "float64":
             given, params["bits"] = _factors(given)
+        if name == "scaled_matmul":
+            params = {"bits": FRACTION_BITS + eqn.params["shift"]}
+            given = [None if value is None else np.rint(value * 2.0**FRACTION_BITS).astype(np.int64) for value in given]
         if name in ("gather", "dynamic_slice"):
             params["places"] = _places(eqn, given[1:])
             given = given[:1]

@@ -18,7 +18,17 @@ __all__ = ["LOCAL", "NATIVE", "TOGETHER", "Call", "factor_of", "kind_of", "opera
 
 NATIVE = frozenset(
     (
-        *("ring_matmul", "sort_rows", "lookup", "compact", "segment_scan", "prefix_sum", "compare", "one_hot"),
+        *(
+            "ring_matmul",
+            "scaled_matmul",
+            "sort_rows",
+            "lookup",
+            "compact",
+            "segment_scan",
+            "prefix_sum",
+            "compare",
+            "one_hot",
+        ),
         *("logistic", "exp", "log", *OWNED, *COMPARISONS, *EQUALITIES),
     )
 )
@@ -238,6 +248,10 @@ def _matmul(eqn: core.JaxprEqn, given: Given) -> str | None:
     return "local" if any(value is not None for value in given) else "multiply"
 
 
+def _scaled(eqn: core.JaxprEqn, given: Given) -> str | None:
+    return "fixed_multiply" if all(value is None for value in given) else "scale"
+
+
 def _shift(eqn: core.JaxprEqn, given: Given) -> str | None:
     """By a public number of bits, the same for all: to the left a product, to the right through the bits."""
     count = given[1]
@@ -261,6 +275,7 @@ _BY_NAME: Mapping[str, Callable[[core.JaxprEqn, Given], str | None]] = {
     "convert_element_type": _convert,
     "dot_general": _dot,
     "ring_matmul": _matmul,
+    "scaled_matmul": _scaled,
     "floor": _floor,
     **dict.fromkeys(("shift_left", "shift_right_arithmetic", "shift_right_logical"), _shift),
     **dict.fromkeys(("compare", *COMPARISONS, *EQUALITIES), _compared),

@@ -53,7 +53,7 @@ def _low_bits(size: int, width: int, link: Link) -> Cost:
 
 def _work(call: Call) -> int:
     """What a product computes at one party: 8 for an element, or 1/8 for a term of a large sum."""
-    if call.primitive not in ("dot_general", "ring_matmul"):
+    if call.primitive not in ("dot_general", "ring_matmul", "scaled_matmul"):
         return 8 * call.size
     left, right = (int(np.prod(shape, dtype=np.int64)) for shape in call.shapes)
     inner = isqrt(left * right // max(1, call.size))
@@ -94,7 +94,7 @@ def _select(calls: Sequence[Call]) -> Cost:
 def _class_of(call: Call, at: int) -> Hashable:
     if call.kind not in TOGETHER:
         return at
-    return (call.kind, call.params["bits"]) if call.kind == "scale" else call.kind
+    return (call.kind, call.params["bits"]) if call.kind in ("scale", "fixed_multiply") else call.kind
 
 
 def batches(calls: Sequence[Call], link: Link) -> Iterator[list[Call]]:
