@@ -17,6 +17,9 @@ from mpc_engine.frame.series import Series
 __all__ = ["Cuts", "Edges", "cuts_of", "edges_of"]
 
 Edges = Sequence[float] | int
+_NEAR = 2.0**-17
+"""A score that so little is missing from an edge is above it: where many rows have one score, an edge is that score, but
+for what is lost in interpolating between it and itself."""
 BINNINGS = ("uniform", "quantile")
 
 
@@ -56,7 +59,8 @@ class Cuts:
 
     def _tests(self, score: Series) -> list[Expr]:
         if self.row is not None:
-            return [call("ge", call("float", score._expr), column(name)) for name in self.columns]
+            raised = call("add", call("float", score._expr), literal(_NEAR))
+            return [call("ge", raised, column(name)) for name in self.columns]
         edge = exact_constant if score.dtype.kind == "decimal" else constant
         return [call("ge", score._expr, edge(value)) for value in self.edges]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mpc_compiler.errors import SchemaError
-from mpc_engine.frame.base import Lazy, Runner, one_session
+from mpc_engine.frame.base import Lazy, Runner, common, one_session
 from mpc_engine.frame.place import placed
 from mpc_engine.frame.series import Series
 from mpc_engine.ml import charts, metrics
@@ -200,6 +201,9 @@ def evaluate(
         raise SchemaError("expected= needs the earlier scores of each model", code="MPC-0105", hint=", ".join(models))
     for series in (*models.values(), *earlier.values()):
         one_session(y_true, series)
+    y_true, *together = _together([y_true, *models.values()])
+    models = dict(zip(models, together, strict=True))
+    earlier = dict(zip(earlier, _together([*earlier.values()]), strict=True))
     banded: dict[str, Any] = {"bins": bins, "binning": binning, "min_count": min_count}
     parts: list[_Part] = []
     for name, score in models.items():
@@ -212,6 +216,12 @@ def evaluate(
         test = metrics.delong_test(y_true, models[pair[0]], models[pair[1]])
         parts.append(_Part(pair, "difference", test))
     return Evaluation(y_true._session, list(models), parts)
+
+
+def _together(columns: Sequence[Series]) -> list[Series]:
+    """Columns of one relation, so that every measure reads the same scores: ties come out alike, and nothing is twice."""
+    base = functools.reduce(common, [each._base for each in columns]) if columns else None
+    return [each._made(base, each._expr) for each in columns if base is not None]
 
 
 def _measures(name: str, y_true: Series, score: Series, level: float) -> Iterator[_Part]:
