@@ -18,8 +18,8 @@ __all__ = ["Cuts", "Edges", "cuts_of", "edges_of"]
 
 Edges = Sequence[float] | int
 _NEAR = 2.0**-17
-"""A score that so little is missing from an edge is above it: where many rows have one score, an edge is that score, but
-for what is lost in interpolating between it and itself."""
+"""A score so little below an edge is above it: where many rows have one score, an edge is that score, but for what is
+lost in interpolating between it and itself."""
 BINNINGS = ("uniform", "quantile")
 
 

@@ -219,7 +219,7 @@ def evaluate(
 
 
 def _together(columns: Sequence[Series]) -> list[Series]:
-    """Columns of one relation, so that every measure reads the same scores: ties come out alike, and nothing is twice."""
+    """Columns of one relation, so that all measures read the same scores: ties come out alike."""
     base = functools.reduce(common, [each._base for each in columns]) if columns else None
     return [each._made(base, each._expr) for each in columns if base is not None]
 

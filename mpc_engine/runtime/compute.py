@@ -6,6 +6,7 @@ import functools
 import hashlib
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,11 @@ class Ready:
     digest: str
     text: str
     link: Link
+
+    @cached_property
+    def last_reads(self) -> list[list[str]]:
+        """Variables that nobody reads after each region."""
+        return _last_reads(self.cut)
 
     @property
     def needs_device(self) -> bool:
@@ -171,7 +177,7 @@ class Programs:
         values, self._values = self._values or Values(self._device, ready.avals), None
         if self._kernels is not None:
             self._kernels.link = ready.link
-        last = _last_reads(ready.cut)
+        last = ready.last_reads
         for number, (region, step) in enumerate(zip(ready.cut.regions, ready.steps, strict=True), 1):
             if isinstance(region, KernelRegion):
                 self._run_kernel(number, region, values, ready, steps)

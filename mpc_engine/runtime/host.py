@@ -14,6 +14,7 @@ from typing import ClassVar, Literal, Protocol
 
 from mpc_engine.errors import MpcError
 from mpc_engine.runtime.faults import decode_error, encode_error, typed
+from mpc_engine.runtime.memory import keep_freed_memory
 from mpc_engine.runtime.procs import ProcessId
 
 __all__ = ["ERROR", "OK", "Kind", "PartyHost", "Probe"]
@@ -80,6 +81,7 @@ class PartyHost:
         self._hosted: Hosted | None = None
         self._failed = b""
         _limit_threads(threads)
+        keep_freed_memory()
         os.environ["TMPDIR"] = folder
         tempfile.tempdir = folder
         try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 
 from mpc_engine.errors import PeerError
 
@@ -69,15 +68,9 @@ class Mailbox:
             self._waiting_bytes[frm] -= len(payload)
             return stamp, payload
 
-    @contextmanager
-    def waiting(self, frm: str) -> Iterator[None]:
+    def waiting(self, frm: str) -> _Wait:
         """Let :meth:`longest_wait` know that the block waits for `frm`."""
-        wait = frm, time.monotonic()
-        self._waits.append(wait)  # single operations on a list need no lock
-        try:
-            yield
-        finally:
-            self._waits.remove(wait)
+        return _Wait(self._waits, frm)
 
     def longest_wait(self) -> tuple[str, float]:
         """Return whom this party has been waiting for longest, and the seconds; no name if for nobody."""
@@ -95,6 +88,23 @@ class Mailbox:
         with self._arrived:
             self._arrived.wait_for(lambda: party in self._told, wait)
             return self._told.pop(party, ("", 0.0))
+
+
+class _Wait:
+    """A block that waits, in the list of all that do; single operations on a list need no lock."""
+
+    __slots__ = ("_mine", "_waits")
+
+    def __init__(self, waits: list[tuple[str, float]], frm: str) -> None:
+        self._waits, self._mine = waits, (frm, time.monotonic())
+
+    def __enter__(self) -> None:
+        self._waits.append(self._mine)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._waits.remove(self._mine)
 
 
 def _fresh(error: PeerError) -> PeerError:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from mpc_engine.runtime.columns import Operand, number, taken
 from mpc_engine.runtime.replicated.core import Pairs, Replicated
@@ -26,17 +25,18 @@ class Operation:
     shape : tuple of int
     dtype : str
         Of the result.
+
+    Attributes
+    ----------
+    size : int
+        Elements of the result.
     """
 
     def __init__(
         self, name: str, operands: Sequence[Operand], params: Mapping[str, Any], shape: tuple[int, ...], dtype: str
     ) -> None:
         self.name, self.operands, self.params, self.shape, self.dtype = name, operands, params, shape, dtype
-
-    @property
-    def size(self) -> int:
-        """Elements of the result."""
-        return int(np.prod(self.shape, dtype=np.int64))
+        self.size = math.prod(shape)
 
 
 Operations = Sequence[Operation]

@@ -49,6 +49,7 @@ MAX_BACKLOG = 4 << 30
 _SMALL = 1 << 16
 _HEADER = struct.Struct("!BHIQ")
 _DATA, _BYE, _ASK, _WAITS = range(4)
+_AT_ONCE, _MORE = int(socket.MSG_DONTWAIT), int(socket.MSG_MORE)
 
 
 class Listener:
@@ -177,7 +178,7 @@ class TcpChannel(Channel):
             return  # something is being sent: this party does not wait to receive
         link, frame = self._links[peer], _head(kind, tag, stamp, 0)
         try:
-            if link.send(frame, socket.MSG_DONTWAIT) < len(frame):
+            if link.send(frame, _AT_ONCE) < len(frame):
                 raise BlockingIOError
         except OSError:
             with suppress(OSError):
@@ -194,7 +195,7 @@ class TcpChannel(Channel):
             # connection, and the peer would lose what it has not read yet.
             if self._locks[peer].acquire(timeout=0.5):
                 with suppress(OSError):
-                    link.send(_head(_BYE, "", 0, len(last_words)) + last_words, socket.MSG_DONTWAIT)
+                    link.send(_head(_BYE, "", 0, len(last_words)) + last_words, _AT_ONCE)
                 self._locks[peer].release()
             with suppress(OSError):
                 link.shutdown(socket.SHUT_WR)
@@ -285,7 +286,7 @@ def _send_frame(link: Wire, head: bytes, content: memoryview, timeout: float) ->
 def _push(link: Wire, data: bytes | memoryview, timeout: float, *, more: bool = False) -> None:
     """Send everything; raises BlockingIOError if the peer takes nothing for `timeout` seconds."""
     bare, pieces = (link.socket, link.encrypted(data)) if isinstance(link, TlsLink) else (link, [data])
-    flags = socket.MSG_DONTWAIT | (socket.MSG_MORE if more else 0)
+    flags = _AT_ONCE | _MORE if more else _AT_ONCE
     for piece in pieces:
         left = memoryview(piece)
         while left.nbytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -90,12 +91,8 @@ class Call:
         self.dtypes = tuple(dtype_of(v) for v in eqn.invars)
         self.shape = shape_of(eqn.outvars[0])
         self.dtype = dtype_of(eqn.outvars[0])
-        self.size = int(np.prod(self.shape, dtype=np.int64))
-
-    @property
-    def primitive(self) -> str:
-        """The equation's primitive."""
-        return str(self.eqn.primitive.name)
+        self.size = math.prod(self.shape)
+        self.primitive = str(eqn.primitive.name)
 
 
 def kind_of(eqn: core.JaxprEqn, public: Public) -> str | None:

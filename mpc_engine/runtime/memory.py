@@ -1,0 +1,32 @@
+"""How a process that computes uses its memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+__all__ = ["keep_freed_memory"]
+
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+"""Parameters of glibc's ``mallopt``."""
+_KEPT = 256 << 20
+"""Bytes at the end of the heap that are free and stay with the process."""
+_STEP = 16 << 20
+"""Bytes by which the heap grows at least."""
+_OWN_PAGES = 32 << 20
+"""Bytes from which an array gets pages of its own, which go back to the system with it; the most that glibc takes."""
+
+
+def keep_freed_memory() -> None:
+    """Have the allocator keep up to 256 MiB of what is freed, for the arrays that come next.
+
+    A protocol makes and drops arrays of up to some MiB all the time. As it comes, glibc gives them back to the system
+    each time, and the system hands out every page anew: that took five times as long as the arithmetic on them. Under
+    another C library, and where the environment says ``MALLOC_...``, nothing changes.
+    """
+    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    for parameter, value in ((_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _STEP), (_MMAP_THRESHOLD, _OWN_PAGES)):
+        mallopt(parameter, value)
