@@ -27,8 +27,9 @@ from jax import Array, lax
 from jax.experimental import enable_x64
 from numpy.typing import NDArray
 
-from mpc_compiler.ops import numeric, primitives
+from mpc_compiler.ops import primitives
 from mpc_compiler.ops.group import Agg, Key, group_by
+from mpc_compiler.ops.sigmoid import sigmoid
 from mpc_compiler.ops.table import Column, Table
 from mpc_compiler.partition import SpuRegion, partition
 from mpc_engine.cli.kernel_table import VALUE_BITS, Size
@@ -102,7 +103,7 @@ _PROGRAMS: Mapping[str, Callable[[Size], Function]] = {
     "a2b": lambda size: lambda x: (x & (2**size.bits - 1),),
     "matmul": lambda _: lambda a, b: (a @ b,),
     "fixed_matmul": lambda _: lambda a, b: (a @ b,),
-    "sigmoid": lambda _: lambda x: (numeric.sigmoid(x),),
+    "sigmoid": lambda _: lambda x: (sigmoid(x),),
 }
 """What SPU runs, by operation."""
 

@@ -351,5 +351,6 @@ _KERNELS: dict[str, Kernel] = {
     "owned_gram": _owned_gram,
     "exp": lambda party, inputs, _: [exp(party, number(party, inputs[0]))],
     "log": lambda party, inputs, _: [log(party, number(party, inputs[0]), low=_LOG[0], high=_LOG[1])],
+    "quick_sigmoid": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
     "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
 }

@@ -329,7 +329,7 @@ def _exp(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
 
 
 def _sigmoid(found: _Expression, expr: Call, errors: Sequence[float]) -> float:
-    """Its slope is at most 1/4; 2**-13 bounds clip, polynomial and rounding of ``numeric.sigmoid`` together."""
+    """Its slope is at most 1/4; 2**-13 bounds clip, polynomial and rounding of ``sigmoid`` together."""
     return (errors[0] + _as_float(found.type(expr.args[0]))) / 4 + 2.0**-13
 
 

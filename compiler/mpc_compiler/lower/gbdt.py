@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from mpc_compiler.check import schema_of
 from mpc_compiler.ir import Apply, Fit, Schema
 from mpc_compiler.lower.glm import Held, real, target_unit
-from mpc_compiler.ops import gbdt, numeric
+from mpc_compiler.ops import gbdt
 from mpc_compiler.ops.families import family_of
 from mpc_compiler.ops.gbdt import Bins, Params
 from mpc_compiler.ops.primitives import one_hot
+from mpc_compiler.ops.sigmoid import sigmoid
 from mpc_compiler.ops.table import Column, Table
 
 __all__ = ["trees_column", "trees_table", "unit_of"]
@@ -94,5 +95,5 @@ def trees_column(node: Apply, table: Table, model: Table, held: Held) -> jax.Arr
     base = value[params.trees * leaves + features + params.trees]
     score = gbdt.predict(bins, _reordered(left, node.features, names, 2), leaf, base=base)
     if node.method == "predict_proba":
-        return numeric.sigmoid(score)
+        return sigmoid(score)
     return score * (1 / unit_of(fit))

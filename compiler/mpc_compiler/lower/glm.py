@@ -19,6 +19,7 @@ from mpc_compiler.ops.families import Family, family_of
 from mpc_compiler.ops.logistic import nothing
 from mpc_compiler.ops.owned import owned_matmul
 from mpc_compiler.ops.scalar import evaluate
+from mpc_compiler.ops.sigmoid import sigmoid
 from mpc_compiler.ops.table import Column, Table
 
 __all__ = [
@@ -210,7 +211,7 @@ def glm_column(node: Apply, table: Table, model: Table, schema: Schema, held: He
     assert isinstance(node.model, Fit)
     family, unit = family_and_unit(node.model)
     if family.name == "binomial":
-        return total if node.method == "decision_function" else numeric.sigmoid(total)
+        return total if node.method == "decision_function" else sigmoid(total)
     if family.log_link:
         return (
             total - math.log(unit)

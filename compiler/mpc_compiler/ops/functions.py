@@ -13,6 +13,7 @@ from mpc_compiler.ir import DType, Expr
 from mpc_compiler.ops import numeric
 from mpc_compiler.ops.arithmetic import SLACK, Args, number_as, times_whole
 from mpc_compiler.ops.primitives import FRACTION_BITS, bounded_exp, bounded_log, compare, times_rational
+from mpc_compiler.ops.sigmoid import sigmoid as logistic_of
 from mpc_compiler.ops.table import Column
 
 __all__ = ["exp", "log", "sigmoid", "sqrt"]
@@ -70,7 +71,7 @@ def exp(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) 
 
 
 _FAR = 2.0**20
-"""``numeric.sigmoid`` takes values below ``2**26``; here it is 0 or 1 long before."""
+"""The logistic function takes values below ``2**26``; here it is 0 or 1 long before."""
 
 
 def sigmoid(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Expr]) -> Column:
@@ -78,4 +79,4 @@ def sigmoid(args: Args, types: Sequence[DType], result: DType, raw: Sequence[Exp
     value = number_as(args[0].value, types[0], result)
     if max(map(abs, types[0].limits)) > _FAR:
         value = jnp.clip(value, -_FAR, _FAR)
-    return Column(numeric.sigmoid(value), args[0].valid)
+    return Column(logistic_of(value), args[0].valid)

@@ -22,6 +22,7 @@ import numpy as np
 from mpc_compiler.ops import numeric
 from mpc_compiler.ops.owned import owned_matmul, owned_rmatmul
 from mpc_compiler.ops.primitives import compare, one_hot, ring_matmul
+from mpc_compiler.ops.sigmoid import sigmoid, sigmoid_and_softplus
 
 __all__ = ["Bins", "Params", "Trees", "fit", "predict"]
 
@@ -220,7 +221,7 @@ def _derivatives(
     score: jax.Array, y: jax.Array, train: jax.Array | None, params: Params
 ) -> tuple[jax.Array, jax.Array]:
     if params.logistic:
-        p = numeric.sigmoid(score)
+        p = sigmoid(score)
         g, h = p - y, p * (1.0 - p)
     else:
         g, h = score - y, jnp.ones_like(score)
@@ -321,7 +322,7 @@ def _largest(values: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _loss(score: jax.Array, y: jax.Array, rows: jax.Array | None, params: Params) -> jax.Array:
     """Loss of the rows over the number of all rows."""
     if params.logistic:
-        _, softplus = numeric.sigmoid_and_softplus(score)
+        _, softplus = sigmoid_and_softplus(score)
         each = softplus - y * score
     else:
         each = (score - y) * (score - y)

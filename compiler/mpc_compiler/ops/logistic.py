@@ -5,11 +5,12 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from mpc_compiler.ops import glm, numeric, scaler
+from mpc_compiler.ops import glm, scaler
 from mpc_compiler.ops.design import Design, secret_columns
 from mpc_compiler.ops.families import family_of
 from mpc_compiler.ops.glm import bse_scale
 from mpc_compiler.ops.scaler import Ranges, units
+from mpc_compiler.ops.sigmoid import sigmoid
 
 __all__ = ["bse_scale", "fit", "predict", "units"]
 
@@ -68,4 +69,4 @@ def predict(X: jax.Array, coef: jax.Array, *, ranges: Ranges) -> jax.Array:
     """
     if X.shape[0] == 0:
         return jnp.zeros(0)
-    return numeric.sigmoid(coef[1:] @ scaler.prescale(X, ranges) + coef[0])
+    return sigmoid(coef[1:] @ scaler.prescale(X, ranges) + coef[0])

@@ -143,8 +143,7 @@ def _searched(problem: Problem, at: _At) -> _At:
     state = at.state
     move, slope = _newton_step(problem, state, problem.gradient(state.beta, at.score))
     along = problem.along(move)
-    end = problem.family.fitted(at.eta + along, problem.y)
-    score, weight = problem.weighted(end.score), problem.weighted(end.weight)
+    score, weight = map(problem.weighted, problem.family.ahead(at.eta + along, problem.y))
     ahead = jnp.sum(score * along)
     if problem.penalty is not None:
         ahead = ahead - jnp.sum(problem.penalty * (state.beta + move) * move)

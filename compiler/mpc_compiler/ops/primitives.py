@@ -21,6 +21,7 @@ from mpc_compiler.ops.owned import OWNED
 from mpc_compiler.ops.product import PRODUCTS, ring_matmul, scaled_matmul
 from mpc_compiler.ops.rational import RATIONAL, fraction_of, rational_error, times_rational
 from mpc_compiler.ops.running import RUNNING, prefix_sum, segment_scan
+from mpc_compiler.ops.sigmoid import SIGMOIDS, quick_sigmoid
 from mpc_compiler.ops.transcendental import TRANSCENDENTAL, bounded_exp, bounded_log
 from mpc_compiler.ops.wide import WIDE, wide_multiply
 
@@ -40,6 +41,7 @@ __all__ = [
     "lookup",
     "one_hot",
     "prefix_sum",
+    "quick_sigmoid",
     "rational_error",
     "ring_matmul",
     "scaled_matmul",
@@ -58,6 +60,7 @@ PRIMITIVES: dict[str, PrimitiveInfo] = {
     **OWNED,
     **FIXED,
     **RATIONAL,
+    **SIGMOIDS,
     **TRANSCENDENTAL,
     **WIDE,
 }

@@ -20,7 +20,7 @@ __all__ = ["LOCAL", "NATIVE", "TOGETHER", "Call", "factor_of", "kind_of", "opera
 NATIVE = frozenset(
     (
         *("ring_matmul", "sort_rows", "lookup", "compact", "segment_scan", "prefix_sum", "compare", "one_hot"),
-        *("scaled_matmul", "logistic", "exp", "log", *OWNED, *COMPARISONS, *EQUALITIES),
+        *("scaled_matmul", "logistic", "quick_sigmoid", "exp", "log", *OWNED, *COMPARISONS, *EQUALITIES),
     )
 )
 """Primitives whose kernels are worth a change of engine: our own, and some of jax's on int64 and float64 arrays."""
