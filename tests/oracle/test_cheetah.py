@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 @given(batch=batches(10))
 @settings(max_examples=4, phases=[Phase.generate])
-@pytest.mark.parametrize("pushdown", [True, False])
+@pytest.mark.parametrize("pushdown", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_plans_equal_pandas(session_for: SessionFor, pushdown: bool, batch: list[Plan]) -> None:
     check(session_for("cheetah", "threads", pushdown=pushdown), batch)
 

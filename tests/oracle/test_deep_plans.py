@@ -75,7 +75,7 @@ def in_duckdb(clear: Clear, plan: Plan) -> None:
 
 
 @given(plan=deep_plans())
-@settings(max_examples=120, phases=[Phase.generate])
+@settings(max_examples=60, phases=[Phase.generate])
 def test_plans_in_duckdb_equal_pandas(clear: Clear, plan: Plan) -> None:
     in_duckdb(clear, plan)
 

@@ -303,7 +303,9 @@ def scores(rows: int, levels: int) -> tuple[Array, Array, Array]:
     return label, encoded(np.round(score * levels) / levels), keep
 
 
-@pytest.mark.parametrize(("rows", "levels"), [(2, 100), (33, 5), (700, 3), (700, 2**18)])
+@pytest.mark.parametrize(
+    ("rows", "levels"), [(2, 100), (33, 5), (700, 3), pytest.param(700, 2**18, marks=pytest.mark.slow)]
+)
 def test_auc_and_ks_with_ties(execute: Execute, rows: int, levels: int) -> None:
     label, score, keep = scores(rows, levels)
     for valid in (None, keep):
@@ -357,7 +359,9 @@ def delong(label: Array, score: Array) -> float:
     return float(np.sqrt(wins.mean(1).var(ddof=1) / len(bad) + wins.mean(0).var(ddof=1) / len(good)))
 
 
-@pytest.mark.parametrize(("rows", "levels"), [(9, 4), (700, 5), pytest.param(700, 2**18, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("rows", "levels"), [(9, 4), *(pytest.param(700, levels, marks=pytest.mark.slow) for levels in (5, 2**18))]
+)
 def test_error_of_the_auc_with_ties(execute: Execute, rows: int, levels: int) -> None:
     label, score, keep = scores(rows, levels)
     for valid in (None, keep):
