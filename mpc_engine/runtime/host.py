@@ -13,8 +13,8 @@ import traceback
 from typing import ClassVar, Literal, Protocol
 
 from mpc_engine.errors import MpcError
+from mpc_engine.io.memory import keep_freed_memory
 from mpc_engine.runtime.faults import decode_error, encode_error, typed
-from mpc_engine.runtime.memory import keep_freed_memory
 from mpc_engine.runtime.procs import ProcessId
 
 __all__ = ["ERROR", "OK", "Kind", "PartyHost", "Probe"]

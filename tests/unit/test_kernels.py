@@ -20,6 +20,7 @@ from mpc_compiler.ops.primitives import (
     lookup,
     one_hot,
     prefix_sum,
+    quick_sigmoid,
     ring_matmul,
     segment_scan,
     sort_rows,
@@ -210,14 +211,15 @@ def test_every_kernel_is_used_by_these_programs() -> None:
     regions = (r for cut in cuts for r in cut.regions if isinstance(r, KernelRegion))
     used = {call.primitive for r in regions for call in r.calls}
     # tests/unit/test_native_programs.py and beside
-    elsewhere = {"logistic", "exp", "log", "eq", "ne", "scaled_matmul", *OWNED}
+    elsewhere = {"logistic", "quick_sigmoid", "exp", "log", "eq", "ne", "scaled_matmul", *OWNED}
     assert used >= NATIVE - elsewhere
 
 
-def test_sigmoid_is_within_its_bound() -> None:
+@pytest.mark.parametrize(("sigmoid", "name"), [(jax.nn.sigmoid, "logistic"), (quick_sigmoid, "quick_sigmoid")])
+def test_sigmoid_is_within_its_bound(sigmoid: Callable[..., Any], name: str) -> None:
     x = np.linspace(-40, 40, 2001)
-    (got,), used = run(jax.nn.sigmoid, (x,))
-    assert used == ["logistic"]
+    (got,), used = run(sigmoid, (x,))
+    assert used == [name]
     assert np.abs(got - 1 / (1 + np.exp(-x))).max() < 1e-4
 
 
