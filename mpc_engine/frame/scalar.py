@@ -18,7 +18,9 @@ __all__ = ["Scalar"]
 
 
 class Scalar(Operators, Lazy):
-    """A single lazy value, such as ``df["amount"].sum()``; arithmetic with columns and other values is lazy, too.
+    """A single lazy value, such as ``df["amount"].sum()``.
+
+    Arithmetic and comparisons with columns, numbers and other values are lazy, too.
 
     Examples
     --------
@@ -26,8 +28,9 @@ class Scalar(Operators, Lazy):
     >>> loans = pd.DataFrame({"amount": [100, 250, 80]})
     >>> with mpc.Session.local({"a": {"t": loans}}, protocol="plaintext", executor="threads") as session:
     ...     amount = session.table("a.t").amount
-    ...     [x.collect() for x in (amount.max() - amount.min(), (amount > amount.mean()).sum())]
-    [170, 1]
+    ...     spread, above = amount.max() - amount.min(), (amount > amount.mean()).sum()
+    ...     [value.collect() for value in (spread, above, spread < 200)]
+    [170, 1, True]
     """
 
     @property
@@ -68,12 +71,3 @@ class Scalar(Operators, Lazy):
     @placed
     def __float__(self) -> NoReturn:
         no_branch()
-
-    @placed
-    def _compare(self, other: object) -> Any:
-        if isinstance(other, Operators) and not isinstance(other, Scalar):
-            return NotImplemented
-        return no_branch()
-
-    __lt__ = __le__ = __gt__ = __ge__ = __eq__ = __ne__ = _compare
-    __hash__ = None  # type: ignore[assignment]

@@ -314,6 +314,8 @@ REFUSED: list[tuple[type[MpcError], str, str, Build]] = [
     ),
     (UnsupportedError, "MPC-0301", "concat\\(axis=1\\) is not supported", lambda t: mpc.concat([t, t], axis=1)),
     (UnsupportedError, "MPC-0310", "cannot branch on a secret", lambda t: bool(t.n.sum() == 3)),
+    (UnsupportedError, "MPC-0310", "cannot branch on a secret", lambda t: 1 if t.n.sum() < 3 else 0),
+    (UnsupportedError, "MPC-0310", "cannot branch on a secret", lambda t: t.n.sum() in (3, 4)),
     (SchemaError, "MPC-0106", "column 'g' appears twice", lambda t: t.groupby("g").agg(g=("n", "var"))),
     (SchemaError, "MPC-0102", "no column 'nn'", lambda t: t.agg({"nn": "sum"})),
     (SchemaError, "MPC-0115", "agg needs at least one aggregate", lambda t: t.agg({})),

@@ -214,6 +214,8 @@ TOTALS: dict[str, Callable[[Any], Any]] = {
     "range": lambda t: t.v.max() - t.v.min(),
     "ratio": lambda t: t.x.sum() / t.v.count(),
     "constants": lambda t: 2 * t.v.sum() - 1,
+    "compared": lambda t: t.v.sum() > 3,
+    "compared with each other": lambda t: (t.v.max() >= t.x.max()) & (t.v.count() == t.v.count()),
     "several": lambda t: t.v.agg(["min", "max"]),
     "described": lambda t: t[["v", "x"]].describe(),
 }

@@ -21,7 +21,7 @@ from tests.strategies import Plan, compare, plans
 from tests.tables import TABLES
 
 BATCH = 20
-EXAMPLES = 10  # times BATCH plans for each executor, half of them with push-down
+EXAMPLES = 6  # times BATCH plans for each executor, half of them with push-down
 # Ray leaves files and sockets of its services to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
