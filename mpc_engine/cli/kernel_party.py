@@ -20,6 +20,7 @@ import msgspec
 
 from mpc_engine.cli.kernel_table import KERNELS, Size, opened, shares
 from mpc_engine.errors import MpcError
+from mpc_engine.io.memory import keep_freed_memory
 from mpc_engine.runtime.replicated.core import ChannelLinks, Replicated
 from mpc_engine.runtime.tcp import Listener, TcpChannel
 from mpc_engine.runtime.tls import Identity, TlsSettings
@@ -237,6 +238,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     """Serve one order."""
+    keep_freed_memory()  # as every party's process does
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # nothing else may write where answers go
     listener, identity = Listener(), Identity.create(f"bench {os.getpid()}")
