@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import platform
 
 __all__ = ["give_back", "keep_freed_memory"]
 
@@ -31,11 +30,12 @@ def keep_freed_memory() -> None:
     --------
     >>> keep_freed_memory()
     """
-    if platform.libc_ver()[0] != "glibc" or any(name.startswith("MALLOC_") for name in os.environ):
+    if any(name.startswith("MALLOC_") for name in os.environ):
         return
-    mallopt = ctypes.CDLL(None).mallopt
-    for parameter, value in ((_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _STEP), (_MMAP_THRESHOLD, _OWN_PAGES)):
-        mallopt(parameter, value)
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # as in give_back
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _STEP), (_MMAP_THRESHOLD, _OWN_PAGES)):
+            mallopt(parameter, value)
 
 
 def give_back() -> None:

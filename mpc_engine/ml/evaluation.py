@@ -220,8 +220,10 @@ def evaluate(
 
 def _together(columns: Sequence[Series]) -> list[Series]:
     """Columns of one relation, so that all measures read the same scores: ties come out alike."""
-    base = functools.reduce(common, [each._base for each in columns]) if columns else None
-    return [each._made(base, each._expr) for each in columns if base is not None]
+    if not columns:
+        return []
+    base = functools.reduce(common, (each._base for each in columns))
+    return [each._made(base, each._expr) for each in columns]
 
 
 def _measures(name: str, y_true: Series, score: Series, level: float) -> Iterator[_Part]:

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import threading
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ class Ready:
     text: str
     link: Link
 
-    @cached_property
+    @functools.cached_property
     def last_reads(self) -> list[list[str]]:
         """Variables that nobody reads after each region."""
         return _last_reads(self.cut)

@@ -333,6 +333,10 @@ def _shift(party: Replicated, operation: Operation) -> Column:
     return truncate(party, number(party, operation.operands[0].secret()), bits=shares.FRACTION_BITS)
 
 
+def _sigmoid(party: Replicated, inputs: Sequence[Column], params: Params) -> list[Column]:
+    return [sigmoid(party, number(party, inputs[0]))]
+
+
 _ALONE: dict[str, Callable[[Replicated, Operation], Column]] = {
     "low_bits": _low_bits,
     "floor": _floor,
@@ -351,6 +355,6 @@ _KERNELS: dict[str, Kernel] = {
     "owned_gram": _owned_gram,
     "exp": lambda party, inputs, _: [exp(party, number(party, inputs[0]))],
     "log": lambda party, inputs, _: [log(party, number(party, inputs[0]), low=_LOG[0], high=_LOG[1])],
-    "quick_sigmoid": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
-    "logistic": lambda party, inputs, _: [sigmoid(party, number(party, inputs[0]))],
+    "logistic": _sigmoid,
+    "quick_sigmoid": _sigmoid,
 }

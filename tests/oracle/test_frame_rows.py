@@ -215,6 +215,7 @@ TOTALS: dict[str, Callable[[Any], Any]] = {
     "ratio": lambda t: t.x.sum() / t.v.count(),
     "constants": lambda t: 2 * t.v.sum() - 1,
     "compared": lambda t: t.v.sum() > 3,
+    "compared with a column": lambda t: (t.v.mean() < t.v).sum(),
     "compared with each other": lambda t: (t.v.max() >= t.x.max()) & (t.v.count() == t.v.count()),
     "several": lambda t: t.v.agg(["min", "max"]),
     "described": lambda t: t[["v", "x"]].describe(),

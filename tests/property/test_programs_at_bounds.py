@@ -69,7 +69,7 @@ def run(seed: int, count: int, execute: Execute) -> None:
         check(taken[start : start + BATCH], rng, execute)
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))])
 def test_programs_at_the_bounds(seed: int) -> None:
     run(seed, 500, natively)
 

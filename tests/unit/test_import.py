@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+import pytest
+
+import mpc_engine
+
 LIMIT_MS = 150
-LOOP_MS = 25
-"""What the loop takes on the processor for which the limit is meant."""
 HEAVY = ("duckdb", "jax", "jaxlib", "narwhals", "pandas", "pyarrow", "ray", "scipy", "sklearn", "spu", "sqlglot")
 
 
@@ -30,20 +33,37 @@ def test_building_a_configuration_loads_nothing_heavy() -> None:
 
 
 def test_import_takes_less_than_150_ms() -> None:
-    # A slow or crowded processor takes longer for anything: how much, a loop before each import says.
+    code = "import time; t = time.process_time(); import mpc_engine; print((time.process_time() - t) * 1000)"
+    # The best of several. Where more runs than there are processors, they share caches and clock as well.
+    crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    taken = [float(python(code)) for _ in range(3)]
+    while min(taken) >= LIMIT_MS * crowd and len(taken) < 15:
+        taken.append(float(python(code)))
+    assert min(taken) < LIMIT_MS * crowd, taken
+
+
+def test_names_are_loaded_when_somebody_asks_for_them() -> None:
+    code = (
+        "import sys, mpc_engine as mpc; early = 'mpc_engine.session' in sys.modules; "
+        "print(early, all(getattr(mpc, name) is not None for name in mpc.__all__), set(mpc.__all__) <= set(dir(mpc)))"
+    )
+    assert python(code) == "False True True"
+    with pytest.raises(AttributeError, match="module 'mpc_engine' has no attribute 'Sesion'"):
+        getattr(mpc_engine, "Sesion")  # noqa: B009 - a name that type checkers refuse
+
+
+def test_loading_all_names_takes_less_than_six_times_a_loop() -> None:
+    # A slow or crowded processor takes longer for anything: the loop says how much.
     code = """
 import time
 start = time.process_time()
 words = {str(number): [number] for number in range(60_000)}
 loop = time.process_time() - start
 start = time.process_time()
-import mpc_engine
-print(loop * 1000, (time.process_time() - start) * 1000)
+from mpc_engine import *
+print((time.process_time() - start) / loop)
 """
-    taken: list[tuple[float, float]] = []
-    while len(taken) < 15:
-        loop, imported = map(float, python(code).split())
-        taken.append((loop, imported))
-        if imported < LIMIT_MS * max(1.0, loop / LOOP_MS):
-            return
-    raise AssertionError(taken)
+    taken: list[float] = []
+    while not taken or (min(taken) >= 6 and len(taken) < 15):
+        taken.append(float(python(code)))
+    assert min(taken) < 6, taken
