@@ -2,7 +2,7 @@
 
 Compiled code when it was built (`NATIVE` is true), the numpy reference beside it otherwise, which is announced
 by a warning. `MPC_KERNELS_REQUIRE_NATIVE=1` turns that warning into an error; `MPC_KERNELS_ISA` forces one of the
-instruction sets `portable`, `avx2`, `avx512`.
+instruction sets `portable`, `avx2`, `avx512`, `avx512dq`.
 """
 
 from mpc_kernels._backend import NATIVE

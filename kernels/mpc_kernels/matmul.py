@@ -13,12 +13,12 @@ def isa() -> str:
     Returns
     -------
     str
-        ``"avx512"``, ``"avx2"`` or ``"portable"``; ``"numpy"`` when nothing was compiled.
+        ``"avx512dq"``, ``"avx512"``, ``"avx2"`` or ``"portable"``; ``"numpy"`` when nothing was compiled.
 
     Examples
     --------
     >>> import mpc_kernels
-    >>> mpc_kernels.isa() in {"avx512", "avx2", "portable", "numpy"}
+    >>> mpc_kernels.isa() in {"avx512dq", "avx512", "avx2", "portable", "numpy"}
     True
     """
     return BACKEND.isa()

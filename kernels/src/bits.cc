@@ -233,7 +233,7 @@ static bool has_gfni() noexcept {
 
 static void transpose_words(const std::uint64_t* picked, PairTile& tile, std::size_t at, Isa isa) {
 #if defined(__x86_64__)
-  if (isa == Isa::avx512 && has_gfni()) return transpose_block_gfni(picked, tile, at);
+  if (has_avx512(isa) && has_gfni()) return transpose_block_gfni(picked, tile, at);
 #endif
   transpose_block(picked, tile, at, isa);
 }

@@ -17,7 +17,7 @@
   __attribute__((target("avx2"))) static void name##_avx2 parameters { name##_loop arguments; }          \
   MPC_TARGET_512 static void name##_avx512 parameters { name##_loop arguments; }                         \
   void name(MPC_UNPACK_ parameters, Isa isa) {                                                            \
-    if (isa == Isa::avx512) return name##_avx512 arguments;                                              \
+    if (has_avx512(isa)) return name##_avx512 arguments;                                                 \
     if (isa == Isa::avx2) return name##_avx2 arguments;                                                  \
     name##_portable arguments;                                                                           \
   }

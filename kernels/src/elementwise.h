@@ -20,11 +20,16 @@ template <class Loop>
 __attribute__((target("avx512f"))) void run_avx512(const Loop& loop, std::size_t begin, std::size_t end) {
   loop(begin, end);
 }
+template <class Loop>
+__attribute__((target("avx512f,avx512dq"))) void run_avx512dq(const Loop& loop, std::size_t begin, std::size_t end) {
+  loop(begin, end);
+}
 #endif
 
 template <class Loop>
 void run_for(Isa isa, const Loop& loop, std::size_t begin, std::size_t end) {
 #if defined(__x86_64__)
+  if (isa == Isa::avx512dq) return run_avx512dq(loop, begin, end);
   if (isa == Isa::avx512) return run_avx512(loop, begin, end);
   if (isa == Isa::avx2) return run_avx2(loop, begin, end);
 #endif

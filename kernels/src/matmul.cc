@@ -39,6 +39,8 @@ struct Replicated {
 
 const TileSet& tiles(Isa isa) noexcept {
   switch (isa) {
+    case Isa::avx512dq:
+      return tiles_avx512dq();
     case Isa::avx512:
       return tiles_avx512();
     case Isa::avx2:

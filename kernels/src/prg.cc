@@ -148,7 +148,7 @@ Blocks blocks_for(Isa isa) noexcept {
   static const bool vaes = __builtin_cpu_supports("vaes");
   static const bool avx512 = vaes && __builtin_cpu_supports("avx512bw");
   static const bool avx2 = vaes && __builtin_cpu_supports("avx2");
-  if (isa == Isa::avx512 && avx512) return blocks_vaes;
+  if (has_avx512(isa) && avx512) return blocks_vaes;
   return avx2 ? blocks_vaes256 : blocks_aes;
 }
 

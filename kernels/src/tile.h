@@ -16,11 +16,12 @@ using TileFn = void (*)(const std::uint64_t* a, std::size_t lda, const std::uint
 struct TileSet {
   std::size_t rows;
   std::size_t cols;
-  std::array<std::array<TileFn, 2>, 4> fn;
+  std::array<std::array<TileFn, 4>, 4> fn;
 };
 
 const TileSet& tiles_portable() noexcept;
 const TileSet& tiles_avx2() noexcept;
 const TileSet& tiles_avx512() noexcept;
+const TileSet& tiles_avx512dq() noexcept;
 
 }  // namespace mpc_kernels

@@ -5,7 +5,7 @@
 #include "tile.h"
 
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "tile_avx512.h"
 
 namespace mpc_kernels {
 namespace {
@@ -25,12 +25,15 @@ MPC_AVX512 inline __attribute__((always_inline)) void step(const std::uint64_t* 
                                                            Sums<R, S>& sums) {
   __m512i bv[S];
   __m512i swapped[S];
+  MPC_UNROLL
   for (std::size_t s = 0; s < S; ++s) {
     bv[s] = _mm512_maskz_loadu_epi64(mask, b + s * ldb);
     swapped[s] = _mm512_shuffle_epi32(bv[s], _MM_PERM_CDAB);
   }
+  MPC_UNROLL
   for (std::size_t r = 0; r < R; ++r) {
     const __m512i av = _mm512_maskz_loadu_epi64(mask, a + r * lda);
+    MPC_UNROLL
     for (std::size_t s = 0; s < S; ++s) {
       sums.low[r][s] = _mm512_add_epi64(sums.low[r][s], _mm512_mul_epu32(av, bv[s]));
       sums.cross[r][s] = _mm512_add_epi32(sums.cross[r][s], _mm512_mullo_epi32(av, swapped[s]));
@@ -41,24 +44,24 @@ MPC_AVX512 inline __attribute__((always_inline)) void step(const std::uint64_t* 
 // The sum of the eight lanes of low + cross·2^32, where each lane of `cross` is two 32-bit sums.
 MPC_AVX512 inline std::uint64_t total(__m512i low, __m512i cross) {
   cross = _mm512_slli_epi64(_mm512_add_epi32(cross, _mm512_srli_epi64(cross, 32)), 32);
-  const __m512i sum = _mm512_add_epi64(low, cross);
-  // Not _mm512_reduce_add_epi64, which GCC writes as a signed addition that may not overflow.
-  const __m256i half = _mm256_add_epi64(_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64(sum, 1));
-  const __m128i pair = _mm_add_epi64(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1));
-  return static_cast<std::uint64_t>(_mm_cvtsi128_si64(pair)) + static_cast<std::uint64_t>(_mm_extract_epi64(pair, 1));
+  return lanes_added(_mm512_add_epi64(low, cross));
 }
 
 template <std::size_t R, std::size_t S>
 MPC_AVX512 void tile(const std::uint64_t* a, std::size_t lda, const std::uint64_t* b, std::size_t ldb,
                      std::size_t len, std::uint64_t* c, std::size_t ldc) {
   Sums<R, S> sums;
+  MPC_UNROLL
   for (std::size_t r = 0; r < R; ++r) {
+    MPC_UNROLL
     for (std::size_t s = 0; s < S; ++s) sums.low[r][s] = sums.cross[r][s] = _mm512_setzero_si512();
   }
   std::size_t p = 0;
   for (; p + 8 <= len; p += 8) step<R, S>(a + p, lda, b + p, ldb, 0xff, sums);
   if (p < len) step<R, S>(a + p, lda, b + p, ldb, static_cast<__mmask8>((1U << (len - p)) - 1U), sums);
+  MPC_UNROLL
   for (std::size_t r = 0; r < R; ++r) {
+    MPC_UNROLL
     for (std::size_t s = 0; s < S; ++s) c[r * ldc + s] += total(sums.low[r][s], sums.cross[r][s]);
   }
 }

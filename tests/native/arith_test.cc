@@ -112,7 +112,7 @@ void sums(std::mt19937_64& random, size_t n, size_t width) {
 
 int main() {
   std::mt19937_64 random(7);
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512dq}) {
     if (!mpc_kernels::supported(isa)) continue;
     for (const size_t n : {size_t{0}, size_t{1}, size_t{7}, size_t{8}, size_t{9}, size_t{1025}, size_t{300001}}) {
       for (const size_t threads : {size_t{1}, size_t{2}}) {

@@ -143,7 +143,7 @@ void permutations(std::size_t n) {
 }  // namespace
 
 int main() {
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512dq}) {
     if (!mpc_kernels::supported(isa)) continue;
     for (const std::size_t n : {0, 1, 63, 64, 65, 511, 512, 513, 4095, 4097, 5000}) {
       for (std::size_t width = 1; width <= 2; ++width) planes(n, width, isa);

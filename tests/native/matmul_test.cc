@@ -15,7 +15,7 @@ using std::size_t;
 
 namespace {
 
-constexpr std::array kAll = {Isa::portable, Isa::avx2, Isa::avx512};
+constexpr std::array kAll = {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512dq};
 int failures = 0;
 
 void expect(bool ok, const char* what, Isa isa, size_t m, size_t k, size_t n, size_t threads) {

@@ -83,7 +83,7 @@ void cuts(std::mt19937_64& random, Isa isa, size_t n) {
 
 int main() {
   std::mt19937_64 random(20261126);
-  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+  for (Isa isa : {Isa::portable, Isa::avx2, Isa::avx512, Isa::avx512dq}) {
     if (!mpc_kernels::supported(isa) || !mpc_kernels::aes_supported(isa)) continue;
     vector(isa);
     for (size_t n : {0, 1, 2, 7, 63, 64, 511, 512, 513, 1025, 5000}) cuts(random, isa, n);

@@ -12,7 +12,7 @@ from tests.native.instruction_sets import compared
 U64, U32 = np.uint64, np.uint32
 
 
-@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512", "avx512dq"])
 def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
     assert compared("differential_arith.py", isa, 20251122) >= 1_000_000
 

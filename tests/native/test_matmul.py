@@ -15,10 +15,10 @@ U64 = np.uint64
 
 def test_the_compiled_kernels_are_what_is_tested() -> None:
     assert mpc_kernels.NATIVE
-    assert mpc_kernels.isa() in {"avx512", "avx2", "portable"}
+    assert mpc_kernels.isa() in {"avx512dq", "avx512", "avx2", "portable"}
 
 
-@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512", "avx512dq"])
 def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
     assert compared("differential.py", isa, 20251122) >= 1_000_000
 
@@ -26,7 +26,7 @@ def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
 def test_an_unknown_instruction_set_is_refused() -> None:
     done = python("-c", "import mpc_kernels", MPC_KERNELS_ISA="avx1024")
     assert done.returncode != 0
-    assert "MPC_KERNELS_ISA: unknown instruction set 'avx1024'; known are portable, avx2, avx512" in done.stderr
+    assert "MPC_KERNELS_ISA: unknown instruction set 'avx1024'; known are portable, avx2, avx512, avx512dq" in done.stderr
 
 
 def share(rng: np.random.Generator, secret: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:

@@ -26,7 +26,7 @@ VECTOR = {
 needs_aes = pytest.mark.skipif(not mpc_kernels.has_aes(), reason="this CPU has no AES instructions")
 
 
-@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"])
+@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512", "avx512dq"])
 def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
     octets = compared("differential_prg.py", isa, 20251126)
     if isa == "portable":
