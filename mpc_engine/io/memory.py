@@ -8,7 +8,7 @@ import os
 
 __all__ = ["give_back", "keep_freed_memory"]
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 """Parameters of glibc's ``mallopt``."""
 _KEPT = 256 << 20
 """Bytes at the end of the heap that are free and stay with the process."""
@@ -34,7 +34,12 @@ def keep_freed_memory() -> None:
         return
     with contextlib.suppress(AttributeError, OSError, TypeError):  # as in give_back
         mallopt = ctypes.CDLL(None).mallopt
-        for parameter, value in ((_TRIM_THRESHOLD, _KEPT), (_TOP_PAD, _STEP), (_MMAP_THRESHOLD, _OWN_PAGES)):
+        for parameter, value in (
+            (_TRIM_THRESHOLD, _KEPT),
+            (_TOP_PAD, _STEP),
+            (_MMAP_THRESHOLD, _OWN_PAGES),
+            (_ARENA_MAX, 1),
+        ):
             mallopt(parameter, value)
 
 

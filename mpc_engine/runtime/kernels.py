@@ -299,7 +299,7 @@ def _owned_product(multiply: Callable[..., Pairs]) -> Kernel:
 def _owned_gram(party: Replicated, inputs: Sequence[Any], params: Params) -> list[Column]:
     weights = number(party, inputs[0]) if params["weighted"] else None
     matrices = _owned(inputs[1:] if params["weighted"] else inputs)
-    made = gram(party, matrices, weights, bits=shares.FRACTION_BITS, step=params["step"])
+    made = gram(party, matrices, weights, bits=shares.FRACTION_BITS, step=params["step"], limit=params["limit"])
     return [made.reshape(-1, 2)]
 
 

@@ -26,7 +26,9 @@ def test_equals_numpy_on_every_instruction_set(isa: str) -> None:
 def test_an_unknown_instruction_set_is_refused() -> None:
     done = python("-c", "import mpc_kernels", MPC_KERNELS_ISA="avx1024")
     assert done.returncode != 0
-    assert "MPC_KERNELS_ISA: unknown instruction set 'avx1024'; known are portable, avx2, avx512, avx512dq" in done.stderr
+    assert (
+        "MPC_KERNELS_ISA: unknown instruction set 'avx1024'; known are portable, avx2, avx512, avx512dq" in done.stderr
+    )
 
 
 def share(rng: np.random.Generator, secret: NDArray[np.uint64]) -> list[NDArray[np.uint64]]:

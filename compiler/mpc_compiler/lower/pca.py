@@ -23,7 +23,7 @@ __all__ = ["pca_columns", "pca_table"]
 def pca_table(node: Fit, table: Table, schema: Schema, rows: int, held: Held) -> Table:
     """The components: one row a feature of the node."""
     design, order = _centred(node, table, schema, rows, held)
-    flags = jnp.ones(table.rows) if table.valid is None else table.valid.astype(jnp.float64)
+    flags = None if table.valid is None else table.valid.astype(jnp.float64)
     nobs = jnp.full((), table.rows, jnp.int64) if table.valid is None else jnp.sum(table.valid.astype(jnp.int64))
     units = design_units(node, schema)
     found = principal(design.gram(flags), nobs, units.min() / units, rows=rows)

@@ -66,7 +66,7 @@ def collinear_table(node: Fit, table: Table, schema: Schema, rows: int, held: He
     """Variance inflation and correlations: one row a feature."""
     design, order = design_of(node, table, schema, rows, held)
     bound = scaler.even_bound(rows)
-    flags = jnp.ones(table.rows) if table.valid is None else table.valid.astype(jnp.float64)
+    flags = None if table.valid is None else table.valid.astype(jnp.float64)
     R, varies = collinear.correlations(design.gram(flags), bound=bound)
     factors, sound = collinear.inflation(R, varies)
     columns: dict[str, jax.Array] = {

@@ -71,28 +71,30 @@ class Design:
             parts.append(_every(self.secret, step) @ e)
         return jnp.concatenate(parts)
 
-    def gram(self, weights: jax.Array | None, *, step: int = 1) -> jax.Array:
+    def gram(self, weights: jax.Array | None, *, step: int = 1, most: float | None = None) -> jax.Array:
         """The weighted products of all columns and the intercept, ``[1 X]' diag(w) [1 X]``: float64 [p+1, p+1].
 
         With a `step`, an estimate of them from the rows 0, step, 2 step .., `step` times what these come to. Without
-        weights, which is cheaper, all are 1.
+        weights, which is cheaper, all are 1. It is cheaper, too, if none is larger than the public `most`.
         """
         kept = jnp.ones(-(-self.rows // step)) if weights is None else _every(weights, step)
-        kept = kept * float(step) if step > 1 else kept
+        inner = self._inner(None if weights is None else kept, step, most)
+        kept, inner = (kept * float(step), inner * float(step)) if step > 1 else (kept, inner)
         first = jnp.concatenate([jnp.sum(kept)[None], self._back(kept, step)])
-        inner = self._inner(kept, step) if weights is not None else self._inner(None, step) * float(step)
         return jnp.concatenate([first[None], jnp.concatenate([first[1:, None], inner], axis=1)])
 
-    def _inner(self, weights: jax.Array | None, step: int) -> jax.Array:
+    def _inner(self, weights: jax.Array | None, step: int, most: float | None) -> jax.Array:
+        # squares of a column that its owner standardised add up to the number of rows
+        limit = None if most is None else most * self.rows
         if self.secret is None:
-            return owned_gram(weights, self.owned, step=step)
+            return owned_gram(weights, self.owned, step=step, limit=limit)
         secret = _every(self.secret, step)
         below = linalg.gram(secret, weights)
         if not self.owned:
             return below
         weighted = secret.T if weights is None else (secret * weights).T
         cross = owned_rmatmul(self.owned, weighted, step=step)
-        upper = jnp.concatenate([owned_gram(weights, self.owned, step=step), cross], axis=1)
+        upper = jnp.concatenate([owned_gram(weights, self.owned, step=step, limit=limit), cross], axis=1)
         return jnp.concatenate([upper, jnp.concatenate([cross.T, below], axis=1)])
 
 

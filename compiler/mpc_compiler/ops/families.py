@@ -69,6 +69,8 @@ class Family:
     curvature: Callable[[jax.Array], jax.Array]
     fixed: int
     newton: int
+    heaviest: float | None = None
+    """Largest weight of a row; None: no bound that is of use."""
     quick: Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]] | None = None
     """Score and weight of rows, less exactly than `fitted` and in less time; None: there is nothing faster."""
 
@@ -145,13 +147,15 @@ def family_of(name: str, power: float = 1.5) -> Family:
     (False, True)
     """
     if name == "binomial":
-        return Family(name, False, False, _binomial, jnp.zeros_like, lambda p: p * (1.0 - p), 3, 3, _binomial_step)
+        return Family(
+            name, False, False, _binomial, jnp.zeros_like, lambda p: p * (1.0 - p), 3, 3, 0.25, _binomial_step
+        )
     if name == "gaussian":
-        return Family(name, False, True, _gaussian, jnp.zeros_like, jnp.ones_like, 1, 0)
+        return Family(name, False, True, _gaussian, jnp.zeros_like, jnp.ones_like, 1, 0, 1.0)
     if name == "poisson":
         return Family(name, True, False, _poisson, lambda y: y * _log(y), lambda m: m, 3, 5)
     if name == "gamma":
-        return Family(name, True, True, _gamma, _log, jnp.ones_like, 10, 0)
+        return Family(name, True, True, _gamma, _log, jnp.ones_like, 10, 0, 1.0)
     if name == "tweedie" and 1.0 < power < 2.0:
         return Family(
             name,

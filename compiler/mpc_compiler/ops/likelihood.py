@@ -14,6 +14,10 @@ from mpc_compiler.ops.families import Family, Fitted
 __all__ = ["Problem", "mean_target", "null_model", "problem_of"]
 
 
+WEIGHT_MAX = 16.0
+"""Largest sample weight."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """A model and the rows that it is fitted to.
@@ -35,6 +39,8 @@ class Problem:
         int64 []: rows that count.
     rows, bound : int
         Public: ``nobs <= rows <= 2**bound``, and ``bound`` is even.
+    heaviest : float
+        Public: no sample weight is larger.
     """
 
     design: Design
@@ -46,6 +52,7 @@ class Problem:
     nobs: jax.Array
     rows: int
     bound: int
+    heaviest: float
 
     def at(self, beta: jax.Array) -> tuple[Fitted, jax.Array]:
         """What rows need, and the log-likelihood (less the penalty)."""
@@ -77,11 +84,12 @@ class Problem:
 
         With a `step`, from every `step`-th row.
         """
-        return self._penalised(self.design.gram(weight, step=step))
+        most = self.family.heaviest
+        return self._penalised(self.design.gram(weight, step=step, most=None if most is None else most * self.heaviest))
 
     def null_hessian(self, q: jax.Array, *, step: int = 1) -> jax.Array:
         """The same where all rows have the weight q."""
-        return self._penalised(self.design.gram(self.weights, step=step) * q)
+        return self._penalised(self.design.gram(self.weights, step=step, most=self.heaviest) * q)
 
     def _penalised(self, J: jax.Array) -> jax.Array:
         return J if self.penalty is None else J + jnp.diag(self.penalty)
@@ -110,6 +118,7 @@ def problem_of(
         nobs,
         rows,
         scaler.even_bound(rows),
+        1.0 if weights is None else WEIGHT_MAX,
     )
 
 

@@ -15,6 +15,7 @@ __all__ = ["OWNED", "owned_gram", "owned_matmul", "owned_rmatmul"]
 
 _PRODUCT = 24
 _TRUNCATED = 36
+_SHIFTED = 20
 
 
 def _kind(*avals: core.ShapedArray) -> Any:
@@ -38,7 +39,7 @@ def _rmatmul_plain(y: Array, *matrices: Array, step: int) -> list[Array]:
     return _product(_side_by_side(matrices, step).T, y)
 
 
-def _gram_plain(*given: Array, step: int, weighted: bool) -> list[Array]:
+def _gram_plain(*given: Array, step: int, weighted: bool, limit: float | None) -> list[Array]:
     x = _side_by_side(given[weighted:], step)
     return [x.T @ (x * given[0][:, None] if weighted else x)]
 
@@ -70,7 +71,9 @@ def _gram_cost(protocol: str, link: Link | None, avals: Avals, params: Params) -
     blocks, upper = -(-rows // max(1, (1 << 21) // max(width, 1))), width * (width + 1) // 2
     if not weighted:
         return Cost(2, _TRUNCATED * upper, rows * upper)
-    return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + upper), rows * upper)
+    if params["limit"] is None:
+        return Cost(2 * blocks + 2, _TRUNCATED * (rows * width + upper), rows * upper)
+    return Cost(blocks + 4, _SHIFTED * rows + _PRODUCT * rows * width + _TRUNCATED * upper, rows * upper)
 
 
 _matmul_p = define(
@@ -86,7 +89,7 @@ _rmatmul_p = define(
 _gram_p = define(
     "owned_gram",
     _gram_plain,
-    lambda *given, step, weighted: [core.ShapedArray((_width(given[weighted:]),) * 2, _kind(*given))],
+    lambda *given, step, weighted, limit: [core.ShapedArray((_width(given[weighted:]),) * 2, _kind(*given))],
 )
 
 
@@ -133,7 +136,7 @@ def owned_rmatmul(matrices: Sequence[Array], y: Array, *, step: int = 1) -> Arra
     return out
 
 
-def owned_gram(weights: Array | None, matrices: Sequence[Array], *, step: int = 1) -> Array:
+def owned_gram(weights: Array | None, matrices: Sequence[Array], *, step: int = 1, limit: float | None = None) -> Array:
     """``X.T @ diag(weights) @ X`` of all columns of matrices that computing parties know.
 
     Parameters
@@ -144,6 +147,9 @@ def owned_gram(weights: Array | None, matrices: Sequence[Array], *, step: int = 
         float64 [n, p_i]; X is all of them side by side.
     step : int
         The m weights belong to the rows 0, step, 2 step ..; no others count.
+    limit : float or None
+        Public: no sum of abs(w x x) is larger. Then weights are rounded to ``25 - log2(limit)`` fraction bits (14 at
+        most) at random, right in the mean, instead of weighted rows to 18.
 
     Returns
     -------
@@ -152,8 +158,8 @@ def owned_gram(weights: Array | None, matrices: Sequence[Array], *, step: int = 
 
     Notes
     -----
-    36 bytes for each weighted element; nothing for sums over rows, nor for rows without
-    weights. Error at most ``2**-18 * (1 + sum of abs(x))``.
+    24 bytes for each weighted element, 36 without a limit; nothing for sums over rows, nor for rows without weights.
+    Error without a limit at most ``2**-18 * (1 + sum of abs(x))``.
 
     Examples
     --------
@@ -162,7 +168,7 @@ def owned_gram(weights: Array | None, matrices: Sequence[Array], *, step: int = 
     [[1.0, 1.0], [1.0, 2.0]]
     """
     given = [*([] if weights is None else [weights]), *matrices]
-    out: Array = _gram_p.bind(*map(jnp.asarray, given), step=step, weighted=weights is not None)[0]
+    out: Array = _gram_p.bind(*map(jnp.asarray, given), step=step, weighted=weights is not None, limit=limit)[0]
     return out
 
 

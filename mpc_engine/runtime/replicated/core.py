@@ -241,11 +241,15 @@ class Replicated:
         -------
         ndarray of uint64, shape [*part.shape, 2]
         """
+        own, after = self.reshare_apart(part)
+        return mpc_kernels.pair_up(own, after, threads=self.threads).reshape(*part.shape, 2)
+
+    def reshare_apart(self, part: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Do what :meth:`reshare` does; the two components are arrays of their own, of shape [part.size]."""
         masked = self.zero(part.size)
         masked += part.reshape(-1)
         self.send(self._previous, masked)
-        received = np.frombuffer(self.recv(self._next, masked.nbytes), np.uint64)
-        return mpc_kernels.pair_up(masked, received, threads=self.threads).reshape(*part.shape, 2)
+        return masked, np.frombuffer(self.recv(self._next, masked.nbytes), np.uint64)
 
     def matmul(self, a: Pairs, b: Pairs) -> Pairs:
         """Multiply two secret matrices mod 2^64. Cost: :func:`matmul_cost` of the result.

@@ -12,6 +12,7 @@ and multiplied at a third of its work. Araki et al., CCS 2016, for the resharing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,8 @@ from numpy.typing import NDArray
 import mpc_kernels
 from mpc_engine.runtime.replicated.arithmetic import Pairs
 from mpc_engine.runtime.replicated.core import Replicated, Substream
-from mpc_engine.runtime.replicated.cost import PartyCost, fixed_multiply_cost, multiply_cost
-from mpc_engine.runtime.replicated.truncate import truncated_parts
+from mpc_engine.runtime.replicated.cost import PartyCost, fixed_multiply_cost, multiply_cost, truncate_cost
+from mpc_engine.runtime.replicated.truncate import MAX_BITS, truncate, truncated_parts
 
 __all__ = [
     "OwnedMatrix",
@@ -34,6 +35,7 @@ __all__ = [
     "product_cost",
     "times",
     "transposed_times",
+    "weight_bits",
 ]
 
 _BLOCK = 1 << 21
@@ -215,7 +217,15 @@ def product_cost(size: int, *, bits: int = 0) -> PartyCost:
     return fixed_multiply_cost(size) if bits else multiply_cost(size)
 
 
-def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs | None, *, bits: int, step: int = 1) -> Pairs:
+def gram(
+    party: Replicated,
+    matrices: list[OwnedMatrix],
+    weights: Pairs | None,
+    *,
+    bits: int,
+    step: int = 1,
+    limit: float | None = None,
+) -> Pairs:
     """The weighted products of all columns with each other, X' diag(w) X. Cost: :func:`gram_cost`.
 
     Parameters
@@ -226,93 +236,154 @@ def gram(party: Replicated, matrices: list[OwnedMatrix], weights: Pairs | None, 
     weights : ndarray of uint64, shape [m, 2], or None
         With `bits` fraction bits; None: all 1.
     bits : int
-        Fraction bits of everything, 1 to 32.
+        Fraction bits of everything, 1 to 20.
     step : int
         The m weights belong to the rows 0, step, 2 step ..; no others count.
+    limit : float or None
+        Public: no sum of abs(w x x) over rows is larger; see :func:`weight_bits`.
 
     Returns
     -------
     ndarray of uint64, shape [p, p, 2]
-        p is the sum of the p_i, in their order; `bits` fraction bits. Rows are weighted first and rounded to `bits`, so
-        an element is within ``2**-bits * (1 + sum of abs(x))`` of the exact one; within ``2**-bits`` without weights.
-        Symmetric.
+        p is the sum of the p_i, in their order; `bits` fraction bits. Symmetric. Without weights, an element is within
+        ``2**-bits`` of the exact one. With a limit, it is that for weights with :func:`weight_bits` fraction bits, each
+        rounded up or down at random, right in the mean, and never below 0 if they were not. Without a limit, rows are
+        weighted first and rounded to `bits`: it is within ``2**-bits * (1 + sum of abs(x))``.
 
     Notes
     -----
-    Block by block of rows, so that no more than a few MiB of weighted rows are held: a weighted row costs 36 bytes an
-    element, what is summed up costs nothing until the end. Only the upper half is computed.
+    Block by block of rows, so that no more than a few MiB of weighted rows are held: a weighted row costs 24 bytes an
+    element, 36 without a limit; what is summed up costs nothing until the end. Only the upper half is computed.
     """
     width = sum(matrix.shape[1] for matrix in matrices)
     total = np.zeros((width, width), np.uint64)
+    fine, rows = bits, bits
+    if weights is not None and limit is not None:
+        fine, rows = weight_bits(limit, bits), 0
+        weights = truncate(party, weights, bits=bits - fine)
     for block in _blocks((-(-matrices[0].shape[0] // step), width)):
         chosen = _spread(block, step)
         held = [matrix.rows(chosen) for matrix in matrices]
         if weights is None:
-            scaled = _shared(party, matrices, held, chosen)
+            masks = [
+                rows if matrix.mask is None else OwnedMatrix(matrix.owner, matrix.shape, matrix.mask).rows(chosen)
+                for matrix, rows in zip(matrices, held, strict=True)
+            ]
+            _add_products(party, total, matrices, held, masks)
         else:
-            scaled = _weighted(party, matrices, held, weights[block], bits)
-        first = 0
-        for matrix, rows in zip(matrices, held, strict=True):
-            _add_upper(total, first, rows, _side(party, matrix.owner, scaled))
-            first += matrix.shape[1]
+            _add_weighted(party, total, matrices, held, weights[block], rows)
     upper = np.triu_indices(width)
-    found = _finished(party, total[upper], bits)
+    found = _finished(party, total[upper], bits if weights is None or rows else bits + fine)
     whole = np.empty((width, width, 2), np.uint64)
     whole[upper], whole[upper[::-1]] = found, found
     return whole
 
 
-def _shared(party: Replicated, matrices: list[OwnedMatrix], held: list[NDArray[np.uint64]], block: slice) -> Pairs:
-    """Rows of all matrices, as pairs [rows, p, 2] of their sharing: R, U and 0 from the owner's component on."""
-    parts = []
+def weight_bits(limit: float, bits: int) -> int:
+    """Return how many fraction bits of weights leave room for sums of so much; may be negative.
+
+    Sums have `bits` fraction bits for each of two factors besides, and take 62 bits at most, one of which is for
+    weights that are rounded up. One truncation cuts 32 bits.
+
+    Examples
+    --------
+    >>> weight_bits(2.0**12, 18), weight_bits(2.0**20, 18)
+    (13, 5)
+    """
+    found = min(MAX_BITS - bits, 61 - 2 * bits - math.ceil(math.log2(limit)))
+    if found < bits - MAX_BITS:
+        raise ValueError(f"sums of up to {limit} leave no room for weights")
+    return found
+
+
+def _add_products(
+    party: Replicated,
+    total: NDArray[np.uint64],
+    matrices: list[OwnedMatrix],
+    held: list[NDArray[np.uint64]],
+    masks: list[NDArray[np.uint64]],
+) -> None:
+    """Add this party's part of the products of matrices with each other: no messages.
+
+    `masks` are the rows of R at the owner. Products of one owner it computes itself. For owners a and b = a+1,
+    X_a' X_b = U_a' X_b + R_a' (U_b + R_b): three terms, known to b, to a-1 = b+1, and to a.
+    """
+    starts = np.cumsum([0, *(matrix.shape[1] for matrix in matrices)])
+    for i, left in enumerate(matrices):
+        for j, right in enumerate(matrices[i:], i):
+            apart = (right.owner - left.owner) % 3
+            if apart == 0 and party.rank != left.owner:
+                continue
+            one, other = held[i], held[j]
+            if apart == 1 and party.rank == left.owner:
+                one = masks[i]
+            if apart == 2 and party.rank == right.owner:
+                other = masks[j]
+            _add_upper(total, int(starts[i]), one, int(starts[j]), other)
+
+
+def _add_weighted(
+    party: Replicated,
+    total: NDArray[np.uint64],
+    matrices: list[OwnedMatrix],
+    held: list[NDArray[np.uint64]],
+    weights: Pairs,
+    bits: int,
+) -> None:
+    """Add this party's part of products of rows with weighted rows, which lose `bits` bits."""
+    part = np.concatenate(  # one factor a row
+        [rows * _side(party, m.owner, weights)[:, None] for m, rows in zip(matrices, held, strict=True)], axis=1
+    )
+    if bits:
+        pairs = _finished(party, part, bits)
+        own, after = pairs[..., 0], pairs[..., 1]
+    else:
+        own, after = (component.reshape(part.shape) for component in party.reshare_apart(part))
+    first = 0
     for matrix, rows in zip(matrices, held, strict=True):
-        if matrix.mask is not None:
-            mask = OwnedMatrix(matrix.owner, matrix.shape, matrix.mask).rows(block)
-            pair = mask, rows - mask
-        else:
-            nothing = np.zeros_like(rows)
-            pair = (rows, nothing) if party.rank == (matrix.owner + 1) % 3 else (nothing, rows)
-        parts.append(np.stack(pair, axis=-1))
-    return np.concatenate(parts, axis=1)
+        _add_upper(total, first, rows, first, _chosen(party, matrix.owner, own[:, first:], after[:, first:]))
+        first += matrix.shape[1]
 
 
-def _weighted(
-    party: Replicated, matrices: list[OwnedMatrix], held: list[NDArray[np.uint64]], weights: Pairs, bits: int
-) -> Pairs:
-    """Rows of all matrices, each times its weight, as pairs [rows, p, 2]."""
-    parts = [  # one factor a row
-        rows * _side(party, matrix.owner, weights[:, None]) for matrix, rows in zip(matrices, held, strict=True)
-    ]
-    return _finished(party, np.concatenate(parts, axis=1), bits)
-
-
-def _add_upper(total: NDArray[np.uint64], first: int, rows: NDArray[np.uint64], scaled: NDArray[np.uint64]) -> None:
-    """Add to the rows of `total` from `first` on ``rows' scaled``, a few at a time, from the diagonal on."""
+def _add_upper(
+    total: NDArray[np.uint64], first: int, rows: NDArray[np.uint64], second: int, other: NDArray[np.uint64]
+) -> None:
+    """Add ``rows' other`` to `total` from row `first`, column `second` on; nothing below the diagonal counts."""
     for at in range(0, rows.shape[1], _PANEL):
         panel = np.ascontiguousarray(rows[:, at : at + _PANEL].T)
         start = first + at
-        total[start : start + len(panel), start:] += _multiplied(panel, np.ascontiguousarray(scaled[:, start:]))
+        left = max(start - second, 0)
+        found = _multiplied(panel, np.ascontiguousarray(other[:, left:]))
+        total[start : start + len(panel), second + left : second + other.shape[1]] += found
 
 
-def gram_cost(rows: int, columns: int, *, weighted: bool = True) -> PartyCost:
-    """Return what :func:`gram` of so many rows costs with truncation.
+def gram_cost(rows: int, columns: int, *, weighted: bool = True, limited: bool = False) -> PartyCost:
+    """Return what :func:`gram` of so many rows costs.
 
     Examples
     --------
     >>> gram_cost(1000, 10)
     PartyCost(rounds=4, bytes_sent=(120660, 120660, 120660))
+    >>> gram_cost(1000, 10, limited=True).total
+    261980
     """
-    cost = PartyCost(0, (0, 0, 0))
+    cost = truncate_cost(rows) if weighted and limited else PartyCost(0, (0, 0, 0))
+    each = multiply_cost if limited else fixed_multiply_cost
     for block in _blocks((rows if weighted else 0, columns)):
-        cost += fixed_multiply_cost((block.stop - block.start) * columns)
+        cost += each((block.stop - block.start) * columns)
     return cost + fixed_multiply_cost(columns * (columns + 1) // 2)
 
 
 def _side(party: Replicated, owner: int, y: Pairs) -> NDArray[np.uint64]:
     """What this party multiplies its part of an owned matrix by."""
+    return np.ascontiguousarray(_chosen(party, owner, y[..., 0], y[..., 1]))
+
+
+def _chosen(party: Replicated, owner: int, own: NDArray[np.uint64], after: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The same of a party's two components."""
     if party.rank == owner:
-        return y[..., 0] + y[..., 1]
-    return np.ascontiguousarray(y[..., 1] if party.rank == (owner + 1) % 3 else y[..., 0])
+        return own + after
+    return after if party.rank == (owner + 1) % 3 else own
 
 
 def _ring(values: NDArray[Any]) -> NDArray[np.uint64]:
