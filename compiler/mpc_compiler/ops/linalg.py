@@ -13,6 +13,8 @@ from mpc_compiler.ops import numeric
 from mpc_compiler.ops.product import scaled_matmul
 
 __all__ = [
+    "CLOSE",
+    "EXACT",
     "GUARD",
     "eye",
     "gram",
@@ -73,9 +75,8 @@ def eye(size: int) -> NDArray[np.float64]:
     return 2.0**GUARD * np.eye(size)
 
 
-_SURE = 5
-"""Steps from a residual of 1/2 to one of 2**-32."""
-
+EXACT, CLOSE = 5, 3
+"""Steps from a residual of 1/2 to one of 2**-32, and of 2**-8."""
 
 _SIXTEENTHS = 4
 """Factors are whole when times ``2**4``: products with them are local."""
@@ -93,7 +94,7 @@ def _factors(least: float) -> NDArray[np.float64]:
     return np.asarray(factors)
 
 
-def inverse(J: jax.Array, start: jax.Array, *, least: float) -> jax.Array:
+def inverse(J: jax.Array, start: jax.Array, *, least: float, last: int = EXACT) -> jax.Array:
     """Inverse of ``J / 2**GUARD`` from ``start``, where eigenvalues of ``J start / 2**GUARD`` are in (0, 1].
 
     Parameters
@@ -103,6 +104,8 @@ def inverse(J: jax.Array, start: jax.Array, *, least: float) -> jax.Array:
     least : float
         Public: the smallest eigenvalue that the number of steps is for. With a smaller one the result is no inverse,
         which :func:`residual` tells; it stays finite.
+    last : int
+        Steps from a residual of 1/2 on: :data:`EXACT`, or :data:`CLOSE`.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def inverse(J: jax.Array, start: jax.Array, *, least: float) -> jax.Array:
     Notes
     -----
     First ``X <- f X (2I - JX)``: with f as large as keeps eigenvalues below 2, small ones grow by 4 a step, not by 2
-    (Pan and Schreiber 1991, section 4). Then :func:`newton_schulz`. In all ``log4(1 / least) + 5`` steps or so.
+    (Pan and Schreiber 1991, section 4). Then :func:`newton_schulz`. In all ``log4(1 / least) + last`` steps or so.
 
     >>> inverse(eye(2) / 2, jnp.eye(2), least=0.25)
     Array([[2., 0.],
@@ -124,7 +127,7 @@ def inverse(J: jax.Array, start: jax.Array, *, least: float) -> jax.Array:
         return scaled_matmul(X, factor * (two - J @ X), shift=GUARD + _SIXTEENTHS), None
 
     near, _ = jax.lax.scan(scaled, start, jnp.asarray(_factors(least)))
-    return newton_schulz(J, near, steps=_SURE)
+    return newton_schulz(J, near, steps=last)
 
 
 def scale_both(J: jax.Array, d: jax.Array, *, bound: int) -> jax.Array:
@@ -137,7 +140,9 @@ def scale_both(J: jax.Array, d: jax.Array, *, bound: int) -> jax.Array:
     return ((J * d[:, None]) * half) * d[None, :] * (half * 2.0**GUARD)
 
 
-def inverse_spd(J: jax.Array, *, bound: int = 0, least: float = 2.0**-13) -> tuple[jax.Array, jax.Array, jax.Array]:
+def inverse_spd(
+    J: jax.Array, *, bound: int = 0, least: float = 2.0**-13, last: int = EXACT
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Inverse of a symmetric positive definite secret matrix, never opened.
 
     Parameters
@@ -148,6 +153,8 @@ def inverse_spd(J: jax.Array, *, bound: int = 0, least: float = 2.0**-13) -> tup
         Public even binary exponent near the diagonal's size (``2**bound`` for a Gram matrix of that many rows).
     least : float
         Public: the smallest eigenvalue, once the diagonal is 1, that the number of steps is for.
+    last : int
+        See :func:`inverse`.
 
     Returns
     -------
@@ -167,5 +174,5 @@ def inverse_spd(J: jax.Array, *, bound: int = 0, least: float = 2.0**-13) -> tup
     """
     d = numeric.rsqrt(jnp.diagonal(J), low=-10, gain=bound // 2)
     scaled = scale_both(J, d, bound=bound)
-    X = inverse(scaled, jnp.eye(J.shape[0]) / J.shape[0], least=least / J.shape[0])
+    X = inverse(scaled, jnp.eye(J.shape[0]) / J.shape[0], least=least / J.shape[0], last=last)
     return X, d, residual(scaled, X)

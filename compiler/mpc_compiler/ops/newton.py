@@ -72,26 +72,31 @@ def maximise(problem: Problem, intercept: jax.Array, q: jax.Array) -> State:
     K = problem.null_hessian(q, step=step)
     missing = sampled.missing(problem, K, q) if step > 1 else None
     K = K if missing is None else K + missing
-    first, d, quality = linalg.inverse_spd(K, bound=problem.bound)
+    # what steps are made with need not be exact; without fresh Hessians the first is the last one
+    enough = linalg.CLOSE if problem.family.newton else linalg.EXACT
+    first, d, quality = linalg.inverse_spd(K, bound=problem.bound, last=enough)
     start = _start(problem, intercept, first, d, quality)
 
     def moves(count: int, at: _At) -> _At:
         done: _At = jax.lax.fori_loop(0, count, lambda _, each: _searched(problem, each), at)
         return done
 
-    def fresh(at: _At, step: int, missing: jax.Array | None, share: float) -> _At:
+    def fresh(at: _At, step: int, missing: jax.Array | None, share: float, last: int) -> _At:
         J = problem.hessian(at.weight, step=step)
         J = J if missing is None else J + missing
-        state = _with_hessian(problem, at.state, J, first * (4.0 * share * q), least=share * REFRESHED)
+        state = _with_hessian(problem, at.state, J, first * (4.0 * share * q), least=share * REFRESHED, last=last)
         return at._replace(state=state)
 
     at = moves(problem.family.fixed, start)
     if problem.family.newton:
         at = jax.lax.fori_loop(
-            0, problem.family.newton - 1, lambda _, each: moves(MOVES, fresh(each, step, missing, 1.0)), at
+            0,
+            problem.family.newton - 1,
+            lambda _, each: moves(MOVES, fresh(each, step, missing, 1.0, linalg.CLOSE)),
+            at,
         )
         # a sample may have half of what all rows have of a column
-        at = fresh(at, 1, None, 1.0 if step == 1 else 0.5)
+        at = fresh(at, 1, None, 1.0 if step == 1 else 0.5, linalg.EXACT)
     before = _moved(problem, at.state, at.score)
     fitted, likelihood = problem.at(before.beta)
     last = _moved(problem, before, problem.weighted(fitted.score))._replace(likelihood=likelihood)
@@ -175,7 +180,9 @@ def _newton_step(problem: Problem, state: State, g: jax.Array) -> tuple[jax.Arra
     return move * state.step, scaled @ move
 
 
-def _with_hessian(problem: Problem, state: State, J: jax.Array, start: jax.Array, *, least: float) -> State:
+def _with_hessian(
+    problem: Problem, state: State, J: jax.Array, start: jax.Array, *, least: float, last: int = linalg.EXACT
+) -> State:
     """The state with the inverse of another Hessian.
 
     Parameters
@@ -187,14 +194,14 @@ def _with_hessian(problem: Problem, state: State, J: jax.Array, start: jax.Array
     start : Array
         float64 [p+1, p+1]: what the inverse starts from in a binomial model, scaled as ``state.d`` says, where
         J <= K/4 with the Gram matrix K; others start from nothing.
-    least : float
+    least, last : float, int
         See `linalg.inverse`.
     """
     if problem.family.name == "binomial":
         scaled = linalg.scale_both(J, state.d, bound=problem.bound)
-        X = linalg.inverse(scaled, start, least=least)
+        X = linalg.inverse(scaled, start, least=least, last=last)
         return state._replace(X=X, quality=linalg.residual(scaled, X))
-    X, d, quality = linalg.inverse_spd(J, bound=problem.bound)
+    X, d, quality = linalg.inverse_spd(J, bound=problem.bound, last=last)
     return state._replace(X=X, d=d, step=_for_steps(problem, d), quality=quality)
 
 
