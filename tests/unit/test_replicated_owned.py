@@ -105,6 +105,55 @@ def test_weighted_products_of_several_owners(step: int, monkeypatch: pytest.Monk
     assert done.cost[1] == want.bytes_sent
 
 
+@pytest.mark.parametrize(("step", "limit"), [(1, 100.0), (1, 2.0**16), (3, 2.0**26)])
+def test_weights_are_rounded_where_sums_have_a_limit(step: int, limit: float) -> None:
+    rng = np.random.default_rng(9)
+    parts = [rng.normal(size=(400, 3)), rng.normal(size=(400, 2)), np.ones((400, 1))]
+    weights = rng.uniform(0, 0.25, len(parts[0][::step]))
+    fixed = [np.rint(v * 2**F).astype(np.int64) for v in parts]
+    whole = np.concatenate(fixed, axis=1)[::step] / 2.0**F
+
+    def found(values: np.ndarray) -> np.ndarray:
+        ws = split(np.rint(values * 2**F).astype(np.int64), rng)
+
+        def party(p: Replicated) -> Any:
+            matrices = [_owned(p, owner, x) for owner, x in zip((0, 2, 1), fixed, strict=True)]
+            return owned.gram(p, matrices, ws[p.rank], bits=F, step=step, limit=limit)
+
+        done = run(party)
+        sent = [owned.own_cost(o, 400, x.shape[1]) for o, x in zip((0, 2, 1), fixed, strict=True)]
+        cost = sent[0] + sent[1] + sent[2] + owned.gram_cost(len(whole), 6, limited=True)
+        assert done.cost[1] == cost.bytes_sent
+        return join(done.results) / 2**F
+
+    unit = 2.0 ** -owned.weight_bits(limit, F)
+    error = found(weights) - whole.T @ (whole * weights[:, None])
+    assert (np.abs(error) <= 2.0**-F + (unit + 2.0**-F) * np.abs(whole).T @ np.abs(whole)).all()
+    assert np.abs(error).max() > 2.0**-F  # what is rounded shows
+    exact = np.floor(weights / unit) * unit
+    assert np.abs(found(exact) - whole.T @ (whole * exact[:, None])).max() <= 2.0**-F
+
+
+def test_rounded_weights_are_right_in_the_mean_and_not_below_zero() -> None:
+    rng = np.random.default_rng(10)
+    n, limit = 20_000, 2.0**21  # weights have 4 fraction bits
+    ws = split(np.full(n, round(0.01 * 2**F)), rng)
+
+    def party(p: Replicated) -> Any:
+        return owned.gram(p, [_owned(p, 0, np.full((n, 1), 1 << F))], ws[p.rank], bits=F, limit=limit)
+
+    total = join(run(party).results)[0, 0] / 2**F
+    unit = 2.0**-4
+    spread = np.sqrt(n * 0.01 * (unit - 0.01))
+    assert abs(total - n * 0.01) < 6 * spread
+    assert total > 0
+
+
+def test_sums_too_large_for_weights_are_refused() -> None:
+    with pytest.raises(ValueError, match="leave no room for weights"):
+        owned.weight_bits(2.0**40, F)
+
+
 @pytest.mark.parametrize("step", [1, 3])
 def test_products_of_columns_of_several_owners(step: int) -> None:
     rng = np.random.default_rng(6)
