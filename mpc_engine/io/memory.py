@@ -23,8 +23,9 @@ def keep_freed_memory() -> None:
 
     A protocol makes and drops arrays of up to some MiB all the time. As it comes, glibc gives them back to the system
     each time, and the system hands out every page anew: that took up to five times as long as the arithmetic on them.
-    What was large and comes once is for :func:`give_back`. Under another C library, and where the environment says
-    ``MALLOC_...``, nothing changes.
+    Threads other than the first would have arenas of their own, which go back when they are empty whatever is set here:
+    there is one arena for all. What was large and comes once is for :func:`give_back`. Under another C library, and
+    where the environment says ``MALLOC_...``, nothing changes.
 
     Examples
     --------
