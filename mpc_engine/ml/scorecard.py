@@ -55,6 +55,8 @@ class ScoreCard(PlannedEstimator):
         Whether points are whole numbers, as printed cards have them.
     alpha : float
         Ridge penalty of the regression.
+    max_iter : int
+        Fresh Hessians of the regression; see `LogisticRegression`.
 
     Notes
     -----
@@ -83,6 +85,7 @@ class ScoreCard(PlannedEstimator):
         base_odds: float = 50.0,
         rounded: bool = True,
         alpha: float = 0.0,
+        max_iter: int = 3,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -91,6 +94,7 @@ class ScoreCard(PlannedEstimator):
         self.base_odds = base_odds
         self.rounded = rounded
         self.alpha = alpha
+        self.max_iter = max_iter
 
     def _scale(self) -> _Scale:
         for name in ("pdo", "base_odds"):
@@ -108,7 +112,7 @@ class ScoreCard(PlannedEstimator):
         self.encoder_ = WoeEncoder(**given.get_params(deep=False)).fit(X, y)
         weighed = self.encoder_.transform(X)
         base = common(weighed._base, y._base)
-        self.model_ = _OnWoe(alpha=self.alpha)
+        self.model_ = _OnWoe(alpha=self.alpha, max_iter=self.max_iter)
         self.model_.fit(weighed, Series(X._session, base, y._expr, y.name), sample_weight=sample_weight)
         parts = Apply(self.encoder_._fitted(), self.model_._fitted(), "scorecard", "parts", ("woe",), ("part",))
         share = literal(scale.offset / len(weighed.columns))

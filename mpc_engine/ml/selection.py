@@ -190,9 +190,11 @@ class FeatureSelector(PlannedEstimator):
                 f"features cannot be chosen for {model!r}", code="MPC-0301", hint="LogisticRegression, LinearRegression"
             )
         params = model._params()
-        if params["alpha"] or params.get("firth"):
+        if params["alpha"] or params.get("firth") or params.get("hessians"):
             raise UnsupportedError(
-                "tests of a penalised fit are not supported", code="MPC-0301", hint=f"{type(model).__name__}()"
+                "features are chosen by tests without a penalty, with a number of steps of their own",
+                code="MPC-0301",
+                hint=f"{type(model).__name__}()",
             )
         return str(params["family"])
 

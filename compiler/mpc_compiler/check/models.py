@@ -46,6 +46,7 @@ def _glm_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     else:
         raise UnsupportedError(f"no family {family!r}", code="MPC-0301", hint=", ".join(FAMILIES), node=node)
     _unbiased(node)
+    _hessians(node)
     roles(node, below)
     wide = DType("float", lo=-WIDE, hi=WIDE)
     names = ("coef", "bse", "loglik", "loglik_null", "pearson", "saturated", "total", "weight")
@@ -54,12 +55,30 @@ def _glm_model(node: Fit | Metric, below: Schema) -> Sequence[Field]:
     return [*(Field(name, dtype) for name, dtype in columns.items()), Field("converged", DType("bool"))]
 
 
+HESSIANS_MAX = 20
+"""Most fresh Hessians of a fit."""
+
+
 def _unbiased(node: Fit) -> None:
     params = dict(node.params)
     if params.get("firth") and (params.get("family") != "binomial" or params.get("alpha")):
         raise UnsupportedError(
             "Firth's penalty is of a logistic regression without a ridge", code="MPC-0301", hint="alpha=0", node=node
         )
+
+
+def _hessians(node: Fit) -> None:
+    params = dict(node.params)
+    count = params.get("hessians")
+    if count is None:
+        return
+    if params.get("family") != "binomial" or params.get("firth"):
+        raise UnsupportedError(
+            "max_iter is of a logistic regression without Firth's penalty", code="MPC-0301", node=node,
+            hint="leave out max_iter",
+        )  # fmt: skip
+    if count not in range(1, HESSIANS_MAX + 1):
+        raise SchemaError(f"max_iter must be from 1 to {HESSIANS_MAX}, not {count}", code="MPC-0120", node=node)
 
 
 def _glm_applied(node: Apply, below: Schema) -> Sequence[Field]:

@@ -60,6 +60,7 @@ def family_and_unit(node: Fit) -> tuple[Family, float]:
     """The family that a fit names, and the public power of two that scales its target."""
     params, schema = dict(node.params), schema_of(node.input)
     family = family_of(str(params["family"]), float(params.get("power", 1.5)))
+    family = replace(family, newton=int(params.get("hessians", family.newton)))
     field = schema.field(node.target or "")
     assert field is not None
     lo, hi = field.dtype.limits
