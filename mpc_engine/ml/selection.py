@@ -192,7 +192,7 @@ class FeatureSelector(PlannedEstimator):
         params = model._params()
         if params["alpha"] or params.get("firth") or params.get("hessians"):
             raise UnsupportedError(
-                "features are chosen by tests without a penalty, with a number of steps of their own",
+                "tests of a penalised fit, or of one with another max_iter, are not supported",
                 code="MPC-0301",
                 hint=f"{type(model).__name__}()",
             )
