@@ -52,18 +52,19 @@ def test_names_are_loaded_when_somebody_asks_for_them() -> None:
         getattr(mpc_engine, "Sesion")  # noqa: B009 - a name that type checkers refuse
 
 
-def test_loading_all_names_takes_less_than_six_times_a_loop() -> None:
-    # A slow or crowded processor takes longer for anything: the loop says how much.
+def test_loading_all_names_takes_less_than_1_7_times_a_part_of_the_standard_library() -> None:
+    # A slow or crowded processor takes longer for any import: that of some 250 other modules says how much.
     code = """
 import time
 start = time.process_time()
-words = {str(number): [number] for number in range(60_000)}
-loop = time.process_time() - start
+import argparse, asyncio, concurrent.futures, csv, decimal, doctest, email.message, http.client, json, logging.config
+import multiprocessing.pool, pdb, sqlite3, ssl, statistics, tarfile, unittest.mock, xml.dom.minidom, zipfile
+others = time.process_time() - start
 start = time.process_time()
 from mpc_engine import *
-print((time.process_time() - start) / loop)
+print((time.process_time() - start) / others)
 """
     taken: list[float] = []
-    while not taken or (min(taken) >= 6 and len(taken) < 15):
+    while not taken or (min(taken) >= 1.7 and len(taken) < 15):
         taken.append(float(python(code)))
-    assert min(taken) < 6, taken
+    assert min(taken) < 1.7, taken

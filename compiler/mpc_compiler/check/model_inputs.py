@@ -9,11 +9,12 @@ import msgspec
 from mpc_compiler.errors import SchemaError
 from mpc_compiler.ir import Apply, Field, Fit, Metric, Schema
 
-__all__ = ["WIDE", "Estimator", "amount", "binary", "code_size", "features", "roles"]
+__all__ = ["WEIGHT_MAX", "WIDE", "Estimator", "amount", "binary", "code_size", "features", "roles"]
 
 WIDE = 1048576.0
 """Range of what models make."""
-_WEIGHT = 16
+WEIGHT_MAX = 16
+"""Largest sample weight."""
 _OFFSET = 12
 
 
@@ -112,5 +113,5 @@ def code_size(name: str, below: Schema, node: Fit | Apply | Metric) -> int:
 def roles(node: Fit, below: Schema) -> None:
     """Check weights and offset of a regression."""
     for role, name in node.roles:
-        most = _WEIGHT if role == "weight" else _OFFSET
+        most = WEIGHT_MAX if role == "weight" else _OFFSET
         amount(name, below, node, least=0.0 if role == "weight" else -most, most=most, what=role)

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 
+from mpc_compiler.check.model_inputs import WEIGHT_MAX
 from mpc_compiler.ops import numeric, scaler
 from mpc_compiler.ops.design import Design
 from mpc_compiler.ops.families import Family, Fitted
 
 __all__ = ["Problem", "mean_target", "null_model", "problem_of"]
-
-
-WEIGHT_MAX = 16.0
-"""Largest sample weight."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def problem_of(
         nobs,
         rows,
         scaler.even_bound(rows),
-        1.0 if weights is None else WEIGHT_MAX,
+        1.0 if weights is None else float(WEIGHT_MAX),
     )
 
 
