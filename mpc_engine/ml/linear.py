@@ -56,6 +56,7 @@ class LinearModel(PlannedEstimator):
     """
 
     _FAMILY: ClassVar[str]
+    _WAY_OUT: ClassVar[str] = ""
 
     def __init__(self, *, alpha: float = 0.0) -> None:
         super().__init__()
@@ -182,6 +183,7 @@ class LogisticRegression(LinearModel):
     """
 
     _FAMILY = "binomial"
+    _WAY_OUT = "; where columns all but tell the classes apart, max_iter=5, penalty='firth' or an alpha may help"
 
     def __init__(self, *, alpha: float = 0.0, penalty: str | None = None, max_iter: int = 3) -> None:
         super().__init__(alpha=alpha)
@@ -279,17 +281,16 @@ class _Model(DataFrame):
             rows=rows_of(fit.input),
             params=dict(fit.params),
         )
-        warn_unless(result.converged_)
+        warn_unless(result.converged_, estimator._WAY_OUT)
         return result
 
 
-def warn_unless(converged: bool) -> None:
-    """Say that a revealed fit means nothing."""
+def warn_unless(converged: bool, hint: str = "") -> None:
+    """Say that a revealed fit means nothing, and what may help."""
     if not converged:
         warnings.warn(
             "the fit did not converge: the classes are separable, a column is constant or columns are collinear, "
-            "or the target has one class only; the coefficients mean nothing. Where columns all but tell the classes "
-            "apart, LogisticRegression(max_iter=5) may converge, and penalty='firth' or alpha= always has an answer",
+            f"or the target has one class only; the coefficients mean nothing{hint}",
             ConvergenceWarning,
             stacklevel=5,
         )

@@ -167,7 +167,10 @@ class ScoreCard(PlannedEstimator):
         fit = self.model_._fitted()
         sound = DataFrame(self._session, fit, {"converged": column("converged")}).head(1)
         found, *edges, told = self._session.collect_frames([*frames, sound], to=to)
-        warn_unless(bool(told["converged"].iloc[0]))
+        warn_unless(
+            bool(told["converged"].iloc[0]),
+            "; where features all but tell the classes apart, max_iter=5 or an alpha may help",
+        )
         return bin_rows(self.encoder_._bins, chosen, found, edges), found
 
     @placed

@@ -18,6 +18,11 @@ from mpc_compiler.ops.owned import owned_gram, owned_matmul, owned_rmatmul
 __all__ = ["Design", "Moments", "centred_columns", "secret_columns"]
 
 
+ROUNDED = 2.0**15
+"""Sums of weighted squares up to which weights are rounded: they have at least ten fraction bits then, enough for
+columns that are 0 but in a few dozen rows. Beyond, weighted rows are."""
+
+
 @dataclass(frozen=True)
 class Moments:
     """What standardised the columns, in their units: float64 [p] each, ``varies`` bool [p] or None (all do)."""
@@ -85,7 +90,7 @@ class Design:
 
     def _inner(self, weights: jax.Array | None, step: int, most: float | None) -> jax.Array:
         # squares of a column that its owner standardised add up to the number of rows
-        limit = None if most is None else most * self.rows
+        limit = None if most is None or most * self.rows > ROUNDED else most * self.rows
         if self.secret is None:
             return owned_gram(weights, self.owned, step=step, limit=limit)
         secret = _every(self.secret, step)

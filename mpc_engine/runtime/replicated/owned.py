@@ -257,10 +257,11 @@ def gram(
     """
     width = sum(matrix.shape[1] for matrix in matrices)
     total = np.zeros((width, width), np.uint64)
-    fine, rows = bits, bits
+    cut, last = bits, bits  # fraction bits that weighted rows lose, and sums
     if weights is not None and limit is not None:
-        fine, rows = weight_bits(limit, bits), 0
+        fine = weight_bits(limit, bits)
         weights = truncate(party, weights, bits=bits - fine)
+        cut, last = 0, bits + fine
     for block in _blocks((-(-matrices[0].shape[0] // step), width)):
         chosen = _spread(block, step)
         held = [matrix.rows(chosen) for matrix in matrices]
@@ -271,9 +272,9 @@ def gram(
             ]
             _add_products(party, total, matrices, held, masks)
         else:
-            _add_weighted(party, total, matrices, held, weights[block], rows)
+            _add_weighted(party, total, matrices, held, weights[block], cut)
     upper = np.triu_indices(width)
-    found = _finished(party, total[upper], bits if weights is None or rows else bits + fine)
+    found = _finished(party, total[upper], last)
     whole = np.empty((width, width, 2), np.uint64)
     whole[upper], whole[upper[::-1]] = found, found
     return whole
