@@ -151,8 +151,8 @@ def fit(bins: Bins, y: jax.Array, valid: jax.Array | None, params: Params, *, ch
 
     Notes
     -----
-    Under ``aby3`` about ``96 * n * 2**depth`` bytes a tree in about ``70 * depth`` rounds. Gains are exact to about
-    ``2**-6`` in units of xgboost's.
+    Under ``aby3`` 170 to 200 times ``n * 2**depth`` bytes a tree in about ``150 * depth`` rounds. Gains are exact
+    to about ``2**-6`` in units of xgboost's.
 
     Examples
     --------
